@@ -1,0 +1,92 @@
+/* Runs the configuration file (it is Lua) and gives plain structs.
+ *
+ * A configuration is immutable once made, and counted: workers hold the one they were given until their
+ * last connection under it is gone.  Everything in it is valid: addresses parse, numbers are in range,
+ * paths are absolute (resolved against the file's folder), names are unique. */
+#ifndef DW_CONFIG_CONFIG_H
+#define DW_CONFIG_CONFIG_H
+
+#include "base/error.h"
+#include "base/buf.h"
+#include "base/log.h"
+
+#include <sys/types.h>
+
+enum dw_scheme { DW_TCP, DW_IPC };
+
+struct dw_address {
+    enum dw_scheme scheme;
+    char *text; /* as written: "tcp://127.0.0.1:5570", "ipc:///run/x", "ipc://@name" */
+    char *host; /* tcp: "*" for every IPv4 and IPv6 address; brackets taken off */
+    int port;   /* tcp */
+    char *path; /* ipc: absolute, or "@name" for the abstract namespace */
+};
+
+/* "192.0.2.0/24", "2001:db8::/32" */
+struct dw_cidr {
+    uint8_t address[16];
+    int family; /* AF_INET, AF_INET6 */
+    int bits;
+};
+
+enum dw_listener_kind { DW_LISTEN_ZMTP, DW_LISTEN_ZMTP_OUT, DW_LISTEN_ZAP, DW_LISTEN_XMPP, DW_LISTEN_DOVECOT };
+enum dw_on_deny { DW_ON_DENY_CLOSE, DW_ON_DENY_ERROR };
+enum dw_identity_mode { DW_IDENTITY_KEEP, DW_IDENTITY_USER, DW_IDENTITY_DROP };
+
+struct dw_listener_config {
+    enum dw_listener_kind kind;
+    char *name;
+    struct dw_address listen;
+    mode_t mode;         /* ipc; default 0600 */
+    bool has_gid;
+    gid_t gid;           /* ipc `group` */
+    struct dw_cidr *allow_from;
+    size_t allow_from_count;
+    /* zmtp and zmtp_out */
+    char *service;       /* zmtp: ours, "zmq@host"; zmtp_out: the peer's */
+    char *realm;         /* optional: the realm we answer in (zmtp), or that we ask for (zmtp_out) */
+    char *keytab;        /* zmtp: never NULL after loading; zmtp_out: client keytab or NULL */
+    bool plaintext;      /* protection = "plaintext" */
+    bool allow_anonymous;
+    /* zmtp */
+    struct dw_address backend;
+    enum dw_on_deny on_deny;
+    double retry_hold_seconds;
+    char **forward;      /* NULL ends the list; may be NULL */
+    enum dw_identity_mode identity;
+    /* zmtp_out */
+    struct dw_address connect;
+    char *ccache;
+    char *principal;
+};
+
+struct dw_limits {
+    double handshake_seconds, decision_seconds, drain_seconds;
+    long connections, per_peer, per_user; /* per_user 0: not counted */
+    size_t frame_bytes, memory;
+};
+
+struct dw_config {
+    char *file;          /* absolute path of the configuration */
+    char **policies;     /* NULL ends the list; may be NULL: nobody passes */
+    char *keytab, *journal, *state_dir;
+    int workers;
+    enum dw_log_level log_level;
+    char **refuse_users; /* NULL ends the list; {"root"} unless said otherwise */
+    struct dw_limits limits;
+    struct dw_listener_config *listeners;
+    size_t listener_count;
+};
+
+/* Reads, runs and checks the file.  Appends every mistake found to `findings`, one "file:line: message" a
+ * line, and returns NULL when there was one.  Opens no port and reads no keytab. */
+struct dw_config *dw_config_load(const char *path, struct dw_buf *findings);
+struct dw_config *dw_config_hold(struct dw_config *config);  /* one more holder; any thread */
+void dw_config_release(struct dw_config **config);           /* the last one frees; any thread */
+
+/* Parses one address as the configuration does.  0, or -1 with `err` told in a sentence. */
+int dw_address_parse(struct dw_address *address, const char *text, struct dw_error *err);
+void dw_address_clear(struct dw_address *address);
+bool dw_cidr_contains(const struct dw_cidr *cidr, int family, const uint8_t *address);
+
+#endif

@@ -1,0 +1,55 @@
+/* One security context: step, wrap, unwrap, and what it tells of the peer.
+ *
+ * One thread at a time.  `err->kind` after a failed step says what the peer may be told:
+ * DW_ERROR_TEMPORARY when time or a new ticket cures it (expired, clock skew, unknown kvno, replay),
+ * DW_ERROR_DENIED when it does not (wrong service, untrusted realm, anonymous), DW_ERROR_PROTOCOL for a
+ * token that is none. */
+#ifndef DW_GSS_CONTEXT_H
+#define DW_GSS_CONTEXT_H
+
+#include "auth/event.h"
+#include "base/buf.h"
+#include "gss/cred.h"
+
+struct dw_context;
+
+/* Accepts with `cred`, which must outlive the context's handshake.  NULL when memory is out. */
+struct dw_context *dw_context_accept(const struct dw_cred *cred);
+/* Initiates towards `service` ("zmq@host", or a full principal "zmq/host@REALM"; `realm`, if not NULL, is
+ * appended to a name that has none).  Mutual authentication, replay detection and confidentiality are asked for. */
+struct dw_context *dw_context_initiate(const struct dw_cred *cred, const char *service, const char *realm,
+                                       struct dw_error *err);
+void dw_context_free(struct dw_context **ctx); /* wipes what it held */
+
+enum { DW_CONTEXT_DONE = 0, DW_CONTEXT_MORE = 1 };
+
+/* Takes the peer's token (empty for an initiator's first step), appends ours, if any, to `reply`.
+ * DW_CONTEXT_MORE, DW_CONTEXT_DONE, or -1 with `err` told; an error token for the peer may then stand in
+ * `reply`.  An initiator's step may talk to the KDC: off the loop. */
+int dw_context_step(struct dw_context *ctx, struct dw_span token, struct dw_buf *reply, struct dw_error *err);
+
+/* Valid once DONE. */
+const char *dw_context_peer(const struct dw_context *ctx);   /* full principal name, quoted; borrowed */
+const char *dw_context_target(const struct dw_context *ctx); /* acceptor's own name that the ticket was for */
+bool dw_context_is_anonymous(const struct dw_context *ctx);
+double dw_context_expires(const struct dw_context *ctx);     /* seconds since 1970; 0: without end */
+/* Fills event->gss (and nothing else) with spans that live as long as the context. */
+void dw_context_describe(const struct dw_context *ctx, struct dw_event *event);
+
+/* Appends gss_wrap(head || body) to `out`, with confidentiality.  Exactly the octets that gss_wrap would
+ * give, made in place: no allocation but `out`'s growth.  -1 with `err` told; `out` is then as before. */
+int dw_context_wrap(struct dw_context *ctx, struct dw_span head, struct dw_span body, struct dw_buf *out,
+                    struct dw_error *err);
+/* How many octets dw_context_wrap appends for `plain` octets. */
+size_t dw_context_wrapped_size(struct dw_context *ctx, size_t plain);
+
+/* Unwraps in place: `plain` points into `token`, whose octets are overwritten.  -1 with `err` told
+ * (DW_ERROR_PROTOCOL) when the token is not the peer's, is replayed, or was not made with
+ * confidentiality. */
+int dw_context_unwrap(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain,
+                      struct dw_error *err);
+
+/* The handshake is over: lets go of what only it needed (names, tokens), keeps the session keys. */
+void dw_context_settle(struct dw_context *ctx);
+
+#endif

@@ -1,0 +1,24 @@
+/* What a first token says in clear: the service and realm that it is for.
+ *
+ * A Kerberos initial token is a framed AP-REQ (RFC 4121 section 4.1, RFC 4120 section 5.5.1), whose ticket
+ * names its realm and service outside the encrypted part.  Nothing here is proven yet: it serves to choose
+ * a credential, and to name the mistake in a log. */
+#ifndef DW_GSS_REQUEST_H
+#define DW_GSS_REQUEST_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct dw_request {
+    struct dw_span realm;         /* borrowed from the token */
+    struct dw_span components[8]; /* of the service's name; borrowed */
+    size_t component_count;
+};
+
+/* -1 with `err` told (DW_ERROR_PROTOCOL) when the token is not a well-formed AP-REQ.  Strict DER. */
+int dw_request_parse(struct dw_request *request, struct dw_span token, struct dw_error *err);
+
+/* Appends "zmq/host@REALM", quoted as MIT's library prints names. */
+int dw_request_format(const struct dw_request *request, struct dw_buf *out);
+
+#endif

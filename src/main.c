@@ -1,0 +1,48 @@
+/* durward: which command, and nothing else. */
+#include "cmd/cmd.h"
+
+#include "base/text.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct dw_command commands[] = {
+    {"version", dw_cmd_version, "the version, and the libraries it runs with"},
+    {NULL, NULL, NULL},
+};
+
+static int usage(FILE *out)
+{
+    fputs("durward - a Lua-scriptable authentication broker\n\nusage: durward COMMAND [OPTIONS]\n\n", out);
+    for (const struct dw_command *c = commands; c->name; c++)
+        fprintf(out, "  %-9s %s\n", c->name, c->summary);
+    fputs("\n'durward COMMAND --help' tells more of each.\n", out);
+    return out == stdout ? 0 : 2;
+}
+
+static int unknown(const char *word)
+{
+    const char *words[sizeof commands / sizeof *commands];
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        words[i] = commands[i].name;
+    const char *nearest = dw_text_nearest(word, words);
+    fprintf(stderr, "durward: unknown command '%s'%s%s%s; 'durward --help' lists them\n", word,
+            nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2)
+        return usage(stderr);
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return usage(stdout);
+    if (!strcmp(argv[1], "--version"))
+        return dw_cmd_version(argc - 1, argv + 1);
+    for (const struct dw_command *c = commands; c->name; c++)
+        if (!strcmp(argv[1], c->name))
+            return c->run(argc - 1, argv + 1);
+    return unknown(argv[1]);
+}

@@ -1,0 +1,1 @@
+/* placeholder */ extern int dw_nothing_net;
