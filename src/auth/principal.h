@@ -27,9 +27,13 @@ enum dw_principal_form {
     DW_PRINCIPAL_DISPLAY,  /* nothing quoted: for people, not to be parsed again */
 };
 
-/* Appends the printed name; -1 when memory is out. */
+/* Appends the printed name; -1 when memory is out (nothing was appended).  SHORT without a default realm
+ * prints the full name. */
 int dw_principal_format(const struct dw_principal *p, enum dw_principal_form form,
                         struct dw_span default_realm, struct dw_buf *out);
+
+/* The same realm and components, octet for octet. */
+bool dw_principal_equal(const struct dw_principal *a, const struct dw_principal *b);
 
 /* WELLKNOWN/ANONYMOUS, or any name in the realm WELLKNOWN:ANONYMOUS (RFC 8062). */
 bool dw_principal_is_anonymous(const struct dw_principal *p);
