@@ -8,6 +8,8 @@
 #include <string.h>
 
 static const struct dw_command commands[] = {
+    {"lab", dw_cmd_lab, "a throwaway realm: up, down, env, status"},
+    {"lua", dw_cmd_lua, "Lua with durward's modules; without a file: a prompt"},
     {"version", dw_cmd_version, "the version, and the libraries it runs with"},
     {NULL, NULL, NULL},
 };

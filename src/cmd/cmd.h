@@ -9,6 +9,8 @@ struct dw_command {
     const char *summary;
 };
 
+int dw_cmd_lab(int argc, char **argv);
+int dw_cmd_lua(int argc, char **argv);
 int dw_cmd_version(int argc, char **argv);
 
 #endif
