@@ -6,7 +6,7 @@
 
 struct dw_lua_file {
     const char *module; /* "durward.rule"; NULL ends the table */
-    const char *path;   /* "durward/rule.lua", for messages */
+    const char *path; /* "durward/rule.lua", for messages */
     const unsigned char *text;
     size_t len;
 };

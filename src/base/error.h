@@ -8,12 +8,12 @@
 
 enum dw_error_kind {
     DW_ERROR_NONE,
-    DW_ERROR_PROTOCOL,  /* the peer broke the protocol */
-    DW_ERROR_LIMIT,     /* a size, time or count that we agreed to was passed */
-    DW_ERROR_DENIED,    /* known and refused: policy, or a ticket that no new ticket cures */
+    DW_ERROR_PROTOCOL, /* the peer broke the protocol */
+    DW_ERROR_LIMIT, /* a size, time or count that we agreed to was passed */
+    DW_ERROR_DENIED, /* known and refused: policy, or a ticket that no new ticket cures */
     DW_ERROR_TEMPORARY, /* time, a new ticket or a repaired part of ours cures it */
-    DW_ERROR_CLOSED,    /* the other side ended the connection; nobody's fault */
-    DW_ERROR_INTERNAL,  /* memory, descriptors, a bug of ours: told to the peer as temporary */
+    DW_ERROR_CLOSED, /* the other side ended the connection; nobody's fault */
+    DW_ERROR_INTERNAL, /* memory, descriptors, a bug of ours: told to the peer as temporary */
 };
 
 struct dw_error {
