@@ -17,19 +17,19 @@ struct dw_property {
 
 /* One step on the way to the verdict, for the journal and for `durward explain`. */
 struct dw_step {
-    char *hook;   /* "connect", "realm", "map", "authorize", "limits", .. */
-    char *text;   /* "rule \"staff on duty\" did not match: realm is HOME.EXAMPLE" */
-    char *at;     /* "policies/duty.lua:14", or NULL */
+    char *hook; /* "connect", "realm", "map", "authorize", "limits", .. */
+    char *text; /* "rule \"staff on duty\" did not match: realm is HOME.EXAMPLE" */
+    char *at; /* "policies/duty.lua:14", or NULL */
 };
 
 struct dw_decision {
     enum dw_verdict verdict;
     char *user;
-    char *backend;  /* overrides the listener's, or NULL */
+    char *backend; /* overrides the listener's, or NULL */
     char *identity; /* the ZMTP identity that the client is held to, or NULL */
     char *jid;
-    char *rule;     /* name of the rule that decided, or NULL */
-    char *reason;   /* for the log and journal, never for the peer */
+    char *rule; /* name of the rule that decided, or NULL */
+    char *reason; /* for the log and journal, never for the peer */
     double expires; /* seconds since 1970; 0: no end of its own */
     struct dw_property *properties;
     size_t property_count;
@@ -39,8 +39,8 @@ struct dw_decision {
     char *realm, *service, *keytab, *hostname;
     struct dw_step *steps;
     size_t step_count;
-    char *policy_file;       /* the file whose word stands, or NULL */
-    char policy_sha256[65];  /* of all policy files, in order; "" without a policy */
+    char *policy_file; /* the file whose word stands, or NULL */
+    char policy_sha256[65]; /* of all policy files, in order; "" without a policy */
     uint64_t took_us;
 };
 
@@ -54,6 +54,7 @@ void dw_decision_refuse(struct dw_decision *d, enum dw_verdict verdict, const ch
 int dw_decision_step(struct dw_decision *d, const char *hook, const char *at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int dw_decision_property(struct dw_decision *d, const char *name, struct dw_span value);
+int dw_decision_socket(struct dw_decision *d, const char *type);
 
 /* Whatever a policy says, C has the last word: a user that is empty, not UTF-8, holds control
  * characters or stands in `refuse` (NULL ends it; may be NULL) is denied; `ticket_ends` (seconds since

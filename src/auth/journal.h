@@ -24,6 +24,8 @@ int dw_journal_reopen(struct dw_journal *j, struct dw_error *err);
 int dw_journal_write(struct dw_journal *j, const struct dw_event *event, const struct dw_decision *d,
                      struct dw_error *err);
 
+/* Text, or {"hex":".."} when it is not UTF-8; a new reference, NULL when memory is out. */
+json_t *dw_text_to_json(struct dw_span text);
 /* The event alone as JSON (a new reference), as it stands in the journal. NULL when memory is out. */
 json_t *dw_event_to_json(const struct dw_event *event);
 /* The decision's own fields and its trace; new references. */
