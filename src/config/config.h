@@ -6,8 +6,8 @@
 #ifndef DW_CONFIG_CONFIG_H
 #define DW_CONFIG_CONFIG_H
 
-#include "base/error.h"
 #include "base/buf.h"
+#include "base/error.h"
 #include "base/log.h"
 
 #include <sys/types.h>
@@ -18,7 +18,7 @@ struct dw_address {
     enum dw_scheme scheme;
     char *text; /* as written: "tcp://127.0.0.1:5570", "ipc:///run/x", "ipc://@name" */
     char *host; /* tcp: "*" for every IPv4 and IPv6 address; brackets taken off */
-    int port;   /* tcp */
+    int port; /* tcp */
     char *path; /* ipc: absolute, or "@name" for the abstract namespace */
 };
 
@@ -37,22 +37,22 @@ struct dw_listener_config {
     enum dw_listener_kind kind;
     char *name;
     struct dw_address listen;
-    mode_t mode;         /* ipc; default 0600 */
+    mode_t mode; /* ipc; default 0600 */
     bool has_gid;
-    gid_t gid;           /* ipc `group` */
+    gid_t gid; /* ipc `group` */
     struct dw_cidr *allow_from;
     size_t allow_from_count;
     /* zmtp and zmtp_out */
-    char *service;       /* zmtp: ours, "zmq@host"; zmtp_out: the peer's */
-    char *realm;         /* optional: the realm we answer in (zmtp), or that we ask for (zmtp_out) */
-    char *keytab;        /* zmtp: never NULL after loading; zmtp_out: client keytab or NULL */
-    bool plaintext;      /* protection = "plaintext" */
+    char *service; /* zmtp: ours, "zmq@host"; zmtp_out: the peer's */
+    char *realm; /* optional: the realm we answer in (zmtp), or that we ask for (zmtp_out) */
+    char *keytab; /* zmtp: never NULL after loading; zmtp_out: client keytab or NULL */
+    bool plaintext; /* protection = "plaintext" */
     bool allow_anonymous;
     /* zmtp */
     struct dw_address backend;
     enum dw_on_deny on_deny;
     double retry_hold_seconds;
-    char **forward;      /* NULL ends the list; may be NULL */
+    char **forward; /* NULL ends the list; may be NULL */
     enum dw_identity_mode identity;
     /* zmtp_out */
     struct dw_address connect;
@@ -67,8 +67,8 @@ struct dw_limits {
 };
 
 struct dw_config {
-    char *file;          /* absolute path of the configuration */
-    char **policies;     /* NULL ends the list; may be NULL: nobody passes */
+    char *file; /* absolute path of the configuration */
+    char **policies; /* NULL ends the list; may be NULL: nobody passes */
     char *keytab, *journal, *state_dir;
     int workers;
     enum dw_log_level log_level;
@@ -81,12 +81,26 @@ struct dw_config {
 /* Reads, runs and checks the file.  Appends every mistake found to `findings`, one "file:line: message" a
  * line, and returns NULL when there was one.  Opens no port and reads no keytab. */
 struct dw_config *dw_config_load(const char *path, struct dw_buf *findings);
-struct dw_config *dw_config_hold(struct dw_config *config);  /* one more holder; any thread */
-void dw_config_release(struct dw_config **config);           /* the last one frees; any thread */
+struct dw_config *dw_config_hold(struct dw_config *config); /* one more holder; any thread */
+void dw_config_release(struct dw_config **config); /* the last one frees; any thread */
 
-/* Parses one address as the configuration does.  0, or -1 with `err` told in a sentence. */
+/* Where a key stands, "file:line", for findings that only a look at the world can make: `key` is "keytab",
+ * "policy[2]", ..; of `listener`, or of the whole configuration when that is NULL.  A key that is not
+ * written there gives the nearest place that is.  Borrowed from the configuration. */
+const char *dw_config_where(const struct dw_config *config, const struct dw_listener_config *listener,
+                            const char *key);
+
+/* Parses one address as the configuration does; a relative ipc path is taken from `folder`, or from the
+ * current folder when that is NULL.  0, or -1 with `err` told in a sentence (`address` is then cleared). */
+int dw_address_parse_in(struct dw_address *address, const char *text, const char *folder, struct dw_error *err);
 int dw_address_parse(struct dw_address *address, const char *text, struct dw_error *err);
 void dw_address_clear(struct dw_address *address);
+/* Reached from this machine only: ipc, 127.0.0.0/8, ::1, localhost. */
+bool dw_address_is_local(const struct dw_address *address);
+
+/* "192.0.2.0/24", "2001:db8::/32", or a single address.  0, or -1 with `err` told. */
+int dw_cidr_parse(struct dw_cidr *cidr, const char *text, struct dw_error *err);
+/* `address`: 4 or 16 octets by `family`; an IPv4 address mapped into IPv6 is taken as IPv4. */
 bool dw_cidr_contains(const struct dw_cidr *cidr, int family, const uint8_t *address);
 
 #endif
