@@ -207,7 +207,7 @@ static int number_in(struct reading *r, const char *path, const json_t *json, do
 
 static int integer_in(struct reading *r, const char *path, const json_t *json, double most, long long *out)
 {
-    double value;
+    double value = 0;
     if (number_in(r, path, json, 0, most, &value) < 0)
         return -1;
     if (value != (double)(long long)value)
