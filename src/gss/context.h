@@ -29,10 +29,10 @@ enum { DW_CONTEXT_DONE = 0, DW_CONTEXT_MORE = 1 };
 int dw_context_step(struct dw_context *ctx, struct dw_span token, struct dw_buf *reply, struct dw_error *err);
 
 /* Valid once DONE. */
-const char *dw_context_peer(const struct dw_context *ctx);   /* full principal name, quoted; borrowed */
+const char *dw_context_peer(const struct dw_context *ctx); /* full principal name, quoted; borrowed */
 const char *dw_context_target(const struct dw_context *ctx); /* acceptor's own name that the ticket was for */
 bool dw_context_is_anonymous(const struct dw_context *ctx);
-double dw_context_expires(const struct dw_context *ctx);     /* seconds since 1970; 0: without end */
+double dw_context_expires(const struct dw_context *ctx); /* seconds since 1970; 0: without end */
 /* Fills event->gss (and nothing else) with spans that live as long as the context. */
 void dw_context_describe(const struct dw_context *ctx, struct dw_event *event);
 

@@ -16,10 +16,11 @@
 struct dw_cred;
 
 struct dw_acceptor_options {
-    const char *keytab;  /* path; required */
+    const char *keytab; /* path; required */
     const char *service; /* "zmq@host" (host-based), "zmq/host@REALM", "zmq/host"; NULL: any key in the keytab */
-    const char *realm;   /* the realm to answer in, for a service that names none; NULL: whichever the keytab has */
-    const char *rcache;  /* "file2:/var/lib/durward/rcache"; NULL: "none:" */
+    const char *
+        realm; /* the realm to answer in, for a service that names none; NULL: whichever the keytab has, or each of them */
+    const char *rcache; /* "file2:/var/lib/durward/rcache"; NULL: "none:" */
 };
 
 /* Reads the keytab and acquires.  NULL with `err` told: which keytab, which principal, and what stands
@@ -31,8 +32,8 @@ struct dw_cred *dw_cred_acceptor(const struct dw_acceptor_options *options, stru
 int dw_cred_refresh(struct dw_cred *cred, struct dw_error *err);
 
 struct dw_initiator_options {
-    const char *ccache;    /* "FILE:/run/x", a path, or NULL */
-    const char *keytab;    /* client keytab, from which tickets are got (and renewed) as needed; or NULL */
+    const char *ccache; /* "FILE:/run/x", a path, or NULL */
+    const char *keytab; /* client keytab, from which tickets are got (and renewed) as needed; or NULL */
     const char *principal; /* who we are; NULL: the cache's, or the keytab's first */
 };
 /* Acquires; may talk to the KDC, so call it off the loop.  With a keytab and no cache the tickets live
@@ -43,8 +44,11 @@ struct dw_cred *dw_cred_initiator(const struct dw_initiator_options *options, st
 const char *dw_cred_name(const struct dw_cred *cred);
 void dw_cred_free(struct dw_cred **cred);
 
-/* Appends to `out` the principals in a keytab, one a line with kvno and enctype, for `check` and messages. */
+/* Appends the name of the ticket cache that the environment or krb5.conf names: for commands that a person runs. */
 struct dw_buf;
+int dw_ccache_default(struct dw_buf *out, struct dw_error *err);
+
+/* Appends to `out` the principals in a keytab, one a line with kvno and enctype, for `check` and messages. */
 int dw_keytab_list(const char *path, struct dw_buf *out, struct dw_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include "base/error.h"
 
 struct dw_request {
-    struct dw_span realm;         /* borrowed from the token */
+    struct dw_span realm; /* borrowed from the token */
     struct dw_span components[8]; /* of the service's name; borrowed */
     size_t component_count;
 };
