@@ -133,7 +133,6 @@ static int parse_ipc(struct dw_address *address, const char *text, const char *f
 
 static int parse_other(const char *text, struct dw_error *err)
 {
-    static const char *const schemes[] = {"tcp", "ipc", NULL};
     const char *sign = strstr(text, "://");
     char scheme[32];
     if (!sign)
@@ -141,11 +140,8 @@ static int parse_other(const char *text, struct dw_error *err)
     snprintf(scheme, sizeof scheme, "%.*s", (int)(sign - text < 31 ? sign - text : 31), text);
     if (!strcmp(scheme, "inproc"))
         return bad(err, text, "inproc does not reach out of a process; tcp:// and ipc:// do");
-    const char *nearest = dw_text_nearest(scheme, schemes);
-    return dw_error_set(err, DW_ERROR_INTERNAL, "'%.120s' is no address: unknown scheme '%s', %s", text, scheme,
-                        !nearest                  ? "tcp:// and ipc:// are known"
-                        : !strcmp(nearest, "tcp") ? "did you mean tcp://?"
-                                                  : "did you mean ipc://?");
+    return dw_error_set(err, DW_ERROR_INTERNAL,
+                        "'%.120s' is no address: unknown scheme '%s'; tcp:// and ipc:// are known", text, scheme);
 }
 
 int dw_address_parse_in(struct dw_address *address, const char *text, const char *folder, struct dw_error *err)

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MEMORY ((size_t)64 << 20)
+#define MEMORY ((size_t)128 << 20)
 #define INSTRUCTIONS 10000000
 #define FILE_MOST ((size_t)4 << 20)
 

@@ -149,8 +149,9 @@ function fields.path(ctx, value, path)
   if not text then
     return nil
   elseif text:find("^~") then
-    return ctx:note(path, "%s is %s, but '~' is not expanded: write the whole path, or os.getenv(\"HOME\") .. \"%s\"",
-      ctx.show(path), ctx.quote(text), printable(text:gsub("^~[^/]*", "")))
+    return ctx:note(path,
+      "%s is %s, but '~' is not expanded: write the whole path, or os.getenv(\"HOME\") .. \"%s\"", ctx.show(path),
+      ctx.quote(text), printable(text:gsub("^~[^/]*", "")))
   elseif text:sub(1, 1) == "/" then
     return text
   end
@@ -286,8 +287,8 @@ local function sorted(value)
   return keys
 end
 
---- A list of values, without the bad ones; `from` has the places they had.  `empty` says what an empty one would mean, when that is a mistake; `listeners` that one
---- listener alone is the likely mistake.
+--- A list of values, without the bad ones; `from` has the places they had.  `empty` says what an empty one would
+--- mean, when that is a mistake; `listeners` that one listener alone is the likely mistake.
 ---@param field durward.config.Field
 function fields.list(field, empty, listeners)
   return function(ctx, value, path)
@@ -312,7 +313,9 @@ function fields.list(field, empty, listeners)
       if math.type(key) == "integer" and key >= 1 then
         local plain = field(ctx, rawget(value, key), here)
         found[#found + 1] = plain
-        found.from[#found] = key
+        if plain ~= nil then
+          found.from[#found] = key
+        end
         if listeners and plain then
           plain.at = here
         end
