@@ -360,6 +360,28 @@ class Peer:
         self.process.stdout.close()
 
 
+POLICY = """
+local durward = require("durward")
+return {
+  map = function(event)
+    if event.principal.realm == "HOME.EXAMPLE" then
+      return event.principal.primary
+    elseif event.principal.realm == "PARTNER.EXAMPLE" then
+      return "partner-" .. event.principal.primary
+    end
+    return nil, "an unknown realm"
+  end,
+  authorize = function(event)
+    if event.user == "bob" then
+      return durward.deny({ reason = "bob stays out" })
+    end
+    return durward.allow({ properties = { ["X-Team"] = "ops" }, reason = "known here" })
+  end,
+}
+"""
+EVERYBODY = POLICY.replace('event.user == "bob"', "false")
+
+
 class Case(unittest.TestCase):
     """A test with peers, plain backends and a durward, all of which end with it."""
 
@@ -374,6 +396,7 @@ class Case(unittest.TestCase):
         """A stock plain socket, bound."""
         plain = self.context.socket(getattr(zmq, kind))
         plain.linger = 0
+        self.addCleanup(plain.close, 0)
         for key, value in options.items():
             plain.setsockopt(getattr(zmq, key), value)
         plain.bind(endpoint or "tcp://127.0.0.1:*")
@@ -391,6 +414,20 @@ class Case(unittest.TestCase):
     def serve(self, config, policy=None, **more):
         durward = Durward(config, policy, **more)
         self.addCleanup(self.end, durward)
+        return durward
+
+    def gateway(self, backend, policy=POLICY, limits=None, settings=None, **listener):
+        """durward between clients and `backend` (a socket, or an endpoint); clients go to .endpoint."""
+        port = free_port()
+        if not isinstance(backend, str):
+            backend = self.endpoint(backend)
+        listener = dict({"name": "trades", "listen": "tcp://127.0.0.1:%d" % port, "service": "zmq@localhost",
+                         "backend": backend}, **listener)
+        config = dict({"zmtp": [listener], "workers": 2}, **(settings or {}))
+        if limits:
+            config["limits"] = limits
+        durward = self.serve(config, policy)
+        durward.port, durward.endpoint = port, "tcp://127.0.0.1:%d" % port
         return durward
 
     def end(self, durward):

@@ -215,3 +215,35 @@ class GssClient(Wire):
             parts.append(body)
             if not flags & 1:
                 return parts
+
+
+class PlainBackend:
+    """A backend of the NULL mechanism, octet by octet: it sees what durward really sends."""
+
+    def __init__(self, socket_type="ROUTER", port=0):
+        self.socket_type = socket_type
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", port))
+        self.listener.listen(50)
+        self.port = self.listener.getsockname()[1]
+        self.endpoint = "tcp://127.0.0.1:%d" % self.port
+
+    def accept(self, ready=True, timeout=20.0):
+        """A Wire whose .properties are those of durward's READY."""
+        self.listener.settimeout(timeout)
+        connection, _ = self.listener.accept()
+        wire = Wire.__new__(Wire)
+        wire.socket, wire.timeout = connection, timeout
+        if ready:
+            wire.send(greeting(b"NULL") + command(b"READY", metadata({"Socket-Type": self.socket_type,
+                                                                     "Identity": b""})))
+            wire.read_greeting()
+            name, body = wire.read_command()
+            if name != b"READY":
+                raise AssertionError("%r where READY was expected" % name)
+            wire.properties = parse_metadata(body)
+        return wire
+
+    def close(self):
+        self.listener.close()
