@@ -114,25 +114,29 @@ int dw_text_quote(struct dw_buf *out, struct dw_span text)
     return failed || dw_buf_put_u8(out, '"') ? -1 : 0;
 }
 
-/* Levenshtein's distance, one row at a time; words here are short. */
+/* Levenshtein's distance, two swapped neighbours counting as one mistake; words here are short. */
 static size_t distance(const char *a, const char *b)
 {
-    size_t row[65], la = strlen(a), lb = strlen(b);
+    size_t rows[3][65], la = strlen(a), lb = strlen(b);
     if (la > 64 || lb > 64)
         return 64;
     for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= la; i++) {
-        size_t corner = row[0];
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= lb; j++) {
-            size_t swap = corner + (a[i - 1] != b[j - 1]);
-            corner = row[j];
-            size_t best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            row[j] = swap < best ? swap : best;
+            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+                best = before[j - 2] + 1;
+            row[j] = best;
         }
     }
-    return row[lb];
+    return rows[la % 3][lb];
 }
 
 const char *dw_text_nearest(const char *word, const char *const words[])
@@ -151,11 +155,12 @@ const char *dw_text_nearest(const char *word, const char *const words[])
 
 const char *dw_text_time(char into[32], long long microseconds)
 {
-    time_t seconds = (time_t)(microseconds / 1000000);
+    long long below = microseconds % 1000000 < 0 ? 1000000 : 0;
+    time_t seconds = (time_t)((microseconds - below) / 1000000);
     struct tm tm;
     gmtime_r(&seconds, &tm);
     size_t n = strftime(into, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(into + n, 32 - n, ".%03dZ", (int)(microseconds % 1000000 / 1000));
+    snprintf(into + n, 32 - n, ".%03dZ", (int)((microseconds % 1000000 + below) / 1000));
     return into;
 }
 
