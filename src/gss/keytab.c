@@ -118,22 +118,41 @@ static void roll_free(struct roll *roll)
         free(roll->names[i]);
 }
 
+/* Which of them is nearest to `wanted`; names are compared without their realms when `bare`. */
+static const char *nearest_in(const struct roll *roll, const char *wanted, bool bare)
+{
+    char *shorter[sizeof roll->names / sizeof roll->names[0]] = {NULL};
+    const char *nearest = NULL;
+    size_t count = 0;
+    for (; count < roll->count; count++) {
+        const char *name = roll->names[count], *realm = bare ? strrchr(name, '@') : NULL;
+        shorter[count] = realm ? strndup(name, (size_t)(realm - name)) : strdup(name);
+        if (!shorter[count])
+            break;
+    }
+    const char *found = dw_text_nearest(wanted, (const char *const *)shorter);
+    for (size_t i = 0; i < count; i++) {
+        if (shorter[i] == found)
+            nearest = roll->names[i];
+        free(shorter[i]);
+    }
+    return nearest;
+}
+
 static int tell_absent(const struct roll *roll, const char *path, const struct dw_service *service,
                        const char *realm, struct dw_error *err)
 {
     if (roll->count == 0)
         return dw_error_set(err, DW_ERROR_TEMPORARY, "keytab %s holds no key at all", path);
     struct dw_buf wanted = {0}, there = {0};
-    if (service) {
-        bool bare = service->name.realm.len == 0;
+    bool bare = service && service->name.realm.len == 0;
+    if (service)
         dw_principal_format(&service->name, bare ? DW_PRINCIPAL_NO_REALM : DW_PRINCIPAL_FULL, DW_SPAN_NONE,
                             &wanted);
-    } else {
+    else
         dw_buf_printf(&wanted, "the realm %s", realm);
-    }
     dw_buf_put_u8(&wanted, 0);
-    const char *const *names = (const char *const *)roll->names;
-    const char *nearest = wanted.at ? dw_text_nearest((const char *)wanted.at, names) : NULL;
+    const char *nearest = wanted.at ? nearest_in(roll, (const char *)wanted.at, bare) : NULL;
     if (nearest)
         dw_buf_printf(&there, " (is %s meant?)", nearest);
     for (size_t i = 0; i < roll->count && dw_buf_len(&there) < 200; i++)
