@@ -358,7 +358,8 @@ class TestTraffic(BadInput):
         self.undisturbed()
 
     def test_wrapped_messages_out_of_order(self):
-        client = self.logged_in()
+        flag = gssapi.RequirementFlag
+        client = self.logged_in(flags=flag.mutual_authentication | flag.replay_detection | flag.out_of_sequence_detection)
         first, second = client.wrap(b"\x00first"), client.wrap(b"\x00second")
         client.send(second + first)
         self.assertTrue(client.closes())
