@@ -19,10 +19,13 @@ static bool is_protected(const struct dw_zmtp_peer *p)
 static int put_token(struct dw_zmtp_peer *p, const char *name, struct dw_span token)
 {
     struct dw_buf *out = &p->machine.out;
+    size_t start = dw_buf_len(out);
     if (dw_frame_begin(out, DW_WIRE_COMMAND, dw_command_name_size(p->dialect, name) + 4 + token.len) < 0 ||
         dw_command_name(out, p->dialect, name) < 0 || dw_buf_put_u32(out, (uint32_t)token.len) < 0 ||
-        dw_buf_put(out, token) < 0)
+        dw_buf_put(out, token) < 0) {
+        dw_buf_cut(out, start);
         return dw_error_set(&p->why, DW_ERROR_INTERNAL, "out of memory");
+    }
     return 0;
 }
 
@@ -163,8 +166,14 @@ static enum dw_act await_go_ahead(struct dw_zmtp_peer *p, struct dw_effect *fx)
 
 static enum dw_act await_ready(struct dw_zmtp_peer *p, struct dw_effect *fx)
 {
-    if (p->options.role == DW_ZMTP_ACCEPTOR && !p->sent_ready)
-        return p->answered && !p->allowed ? denied(p, fx) : DW_NEED;
+    if (p->options.role == DW_ZMTP_ACCEPTOR && !p->sent_ready) {
+        if (p->answered && !p->allowed)
+            return denied(p, fx);
+        if (dw_gssapi_send_ready(p) < 0)
+            return dw_zmtp_fail(p, fx);
+        if (!p->sent_ready)
+            return DW_NEED;
+    }
     uint8_t flags, *body;
     size_t size;
     int rc = dw_zmtp_take_frame(p, DW_ZMTP_HANDSHAKE_BYTES, &flags, &body, &size);
@@ -194,7 +203,6 @@ static enum dw_act await_ready(struct dw_zmtp_peer *p, struct dw_effect *fx)
     }
     if (!dw_span_equal(name, DW_SPAN_OF("READY")))
         return dw_zmtp_unexpected(p, fx, name, rest, "READY");
-    dw_context_settle(p->context);
     dw_buf_free(&p->token);
     return dw_zmtp_take_ready(p, fx, rest);
 }
@@ -214,11 +222,13 @@ int dw_gssapi_send_ready(struct dw_zmtp_peer *p)
     dw_buf_free(&name);
     struct dw_span head = dw_span_make(raw, len), meta = dw_buf_span(&p->ready);
     struct dw_buf *out = &p->machine.out;
+    size_t start = dw_buf_len(out);
     if (is_protected(p)) {
         if (dw_zmtp_wrap(p, DW_WIRE_COMMAND, 2, head, meta, &p->why) < 0)
             return -1;
     } else if (dw_frame_begin(out, DW_WIRE_COMMAND, head.len + meta.len) < 0 || dw_buf_put(out, head) < 0 ||
                dw_buf_put(out, meta) < 0) {
+        dw_buf_cut(out, start);
         return dw_error_set(&p->why, DW_ERROR_INTERNAL, "out of memory");
     }
     p->sent_ready = true;
@@ -244,7 +254,7 @@ const struct dw_context *dw_zmtp_peer_context(const struct dw_machine *m)
 /* Initiator: waits for the driver, which steps the context. */
 enum dw_act dw_gssapi_begin(struct dw_zmtp_peer *p, struct dw_effect *fx)
 {
-    if (!p->context || p->asked)
+    if (p->asked)
         return DW_NEED;
     p->asked = true;
     fx->token = dw_buf_span(&p->token);
@@ -265,6 +275,9 @@ void dw_zmtp_peer_stepped(struct dw_machine *m, int progress, struct dw_span rep
 {
     struct dw_zmtp_peer *p = dw_zmtp_peer_of(m);
     dw_buf_free(&p->token);
+    /* Refused while the step was under way. */
+    if (p->state != dw_gssapi_begin)
+        return;
     int rc = 0;
     if (progress < 0) {
         p->why = *err;

@@ -24,9 +24,12 @@ int dw_null_send_ready(struct dw_zmtp_peer *p)
 {
     struct dw_buf *out = &p->machine.out;
     struct dw_span meta = dw_buf_span(&p->ready);
+    size_t start = dw_buf_len(out);
     if (dw_frame_begin(out, DW_WIRE_COMMAND, dw_command_name_size(p->dialect, "READY") + meta.len) < 0 ||
-        dw_command_name(out, p->dialect, "READY") < 0 || dw_buf_put(out, meta) < 0)
+        dw_command_name(out, p->dialect, "READY") < 0 || dw_buf_put(out, meta) < 0) {
+        dw_buf_cut(out, start);
         return dw_error_set(&p->why, DW_ERROR_INTERNAL, "out of memory");
+    }
     p->sent_ready = true;
     dw_buf_free(&p->ready);
     return 0;

@@ -132,6 +132,7 @@ struct dw_machine *dw_zmtp_peer_new(const struct dw_zmtp_options *options)
         return NULL;
     dw_machine_init(&p->machine, &ops, options->meter);
     p->options = *options;
+    p->token.meter = p->ready.meter = options->meter;
     p->state = await_greeting;
     uint8_t greeting[DW_GREETING_SIZE];
     dw_greeting_encode(greeting, mechanism_of(p), options->role == DW_ZMTP_ACCEPTOR);
@@ -145,17 +146,23 @@ struct dw_machine *dw_zmtp_peer_new(const struct dw_zmtp_options *options)
 int dw_zmtp_peer_ready(struct dw_machine *m, struct dw_span meta)
 {
     struct dw_zmtp_peer *p = dw_zmtp_peer_of(m);
+    if (p->state == closed)
+        return 0;
     if (dw_buf_put(&p->ready, meta) < 0)
         return -1;
     p->have_ready = true;
-    if (p->state == closed)
-        return 0;
-    return p->options.role == DW_ZMTP_NULL ? dw_null_send_ready(p) : dw_gssapi_send_ready(p);
+    int rc = p->options.role == DW_ZMTP_NULL ? dw_null_send_ready(p) : dw_gssapi_send_ready(p);
+    if (rc < 0)
+        p->state = closed;
+    return rc;
 }
 
 void dw_zmtp_peer_open(struct dw_machine *m)
 {
-    dw_zmtp_peer_of(m)->opened = true;
+    struct dw_zmtp_peer *p = dw_zmtp_peer_of(m);
+    if (p->context && !p->opened)
+        dw_context_settle(p->context);
+    p->opened = true;
 }
 
 int dw_zmtp_put_error(struct dw_zmtp_peer *p, const char *phrase)
@@ -174,7 +181,11 @@ int dw_zmtp_put_error(struct dw_zmtp_peer *p, const char *phrase)
 void dw_zmtp_peer_refuse(struct dw_machine *m, enum dw_error_kind kind, const char *detail)
 {
     struct dw_zmtp_peer *p = dw_zmtp_peer_of(m);
-    if (p->options.error_on_deny && kind != DW_ERROR_TEMPORARY && !p->sent_ready)
+    if (p->state == closed)
+        return;
+    /* After ERROR a stock client stays away for good: not for what time cures. */
+    bool for_good = kind == DW_ERROR_DENIED || kind == DW_ERROR_PROTOCOL;
+    if (p->options.error_on_deny && for_good && !p->sent_ready)
         dw_zmtp_put_error(p, dw_error_phrase(kind));
     dw_error_set(&p->why, kind, "%s", detail);
     p->state = closed;

@@ -16,7 +16,8 @@
  * wrote them: as commands (RFC 37), as prefixed messages of a SUB (RFC 29), with the inner flags of libzmq's
  * development branch, or as the bare message that released libzmq makes of a SUB's subscription under
  * GSSAPI - and also of its cancellation, which cannot be told apart; both are taken as a
- * subscription, since a SUB filters again on its own side.
+ * subscription, since a SUB filters again on its own side.  (Before libzmq 4.3.3, which says 3.0, a topic was led
+ * by its octet and did not get lost.)
  *
  * Sizes: 64 KiB for any frame before the handshake is over, `frame_bytes` of message afterwards. */
 #ifndef DW_ZMTP_PEER_H
@@ -48,8 +49,9 @@ void dw_zmtp_peer_credential(struct dw_machine *m, const struct dw_cred *cred);
 /* NULL before there is one. */
 const struct dw_context *dw_zmtp_peer_context(const struct dw_machine *m);
 
-/* Initiator.  The machine takes the context; then at each DW_STEP the driver steps it with fx->token
- * (which stays valid until dw_zmtp_peer_stepped) and tells what dw_context_step said. */
+/* Initiator.  At each DW_STEP the driver steps the context with fx->token (empty the first time; it stays valid
+ * until dw_zmtp_peer_stepped) and tells what dw_context_step said; before the first time it gives the context,
+ * which the machine takes. */
 void dw_zmtp_peer_initiate(struct dw_machine *m, struct dw_context *context);
 struct dw_context *dw_zmtp_peer_stepping(struct dw_machine *m);
 void dw_zmtp_peer_stepped(struct dw_machine *m, int progress, struct dw_span reply, const struct dw_error *err);
@@ -58,8 +60,8 @@ void dw_zmtp_peer_stepped(struct dw_machine *m, int progress, struct dw_span rep
 int dw_zmtp_peer_ready(struct dw_machine *m, struct dw_span meta);
 /* Both sides are joined: traffic may flow. */
 void dw_zmtp_peer_open(struct dw_machine *m);
-/* Ends the connection: with an ERROR command if `error_on_deny` was asked for and the peer still waits
- * for READY; the next dw_machine_next answers DW_CLOSE with `kind`. */
+/* Ends the connection: with an ERROR command if `error_on_deny` was asked for, READY has not been sent and `kind` is
+ * one that no new attempt cures (DENIED, PROTOCOL); the next dw_machine_next answers DW_CLOSE with `kind`. */
 void dw_zmtp_peer_refuse(struct dw_machine *m, enum dw_error_kind kind, const char *detail);
 
 /* Milliseconds after which the peer, by its own last PING, wants to be thought dead if it stays silent; 0:

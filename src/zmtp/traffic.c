@@ -40,6 +40,8 @@ int dw_zmtp_wrap(struct dw_zmtp_peer *p, uint8_t outer, uint8_t flags, struct dw
     struct dw_buf *out = &p->machine.out;
     uint8_t prefix[24];
     size_t start = dw_buf_len(out), wrapped = dw_context_wrapped_size(p->context, 1 + head.len + body.len);
+    if (wrapped > UINT32_MAX)
+        return dw_error_set(err, DW_ERROR_LIMIT, "a message part of %zu octets does not fit into MESSAGE", body.len);
     prefix[0] = flags;
     memcpy(prefix + 1, head.at, head.len);
     if (dw_frame_begin(out, outer, MESSAGE_HEAD + wrapped) < 0 || dw_command_name(out, p->dialect, "MESSAGE") < 0 ||
@@ -74,6 +76,12 @@ static enum dw_act take_heartbeat(struct dw_zmtp_peer *p, struct dw_effect *fx, 
     return DW_DATA;
 }
 
+static bool is_of_handshake(struct dw_span name)
+{
+    return dw_span_equal(name, DW_SPAN_OF("READY")) || dw_span_equal(name, DW_SPAN_OF("INITIATE")) ||
+           dw_span_equal(name, DW_SPAN_OF("HELLO"));
+}
+
 /* DW_NEED here means: nothing for the other side, look at the next frame. */
 static enum dw_act take_command(struct dw_zmtp_peer *p, struct dw_effect *fx, struct dw_span command)
 {
@@ -87,7 +95,7 @@ static enum dw_act take_command(struct dw_zmtp_peer *p, struct dw_effect *fx, st
         fx->frame = (struct dw_frame){subscribe ? DW_FRAME_SUBSCRIBE : DW_FRAME_CANCEL, rest};
         return DW_DATA;
     }
-    if (dw_span_equal(name, DW_SPAN_OF("ERROR")))
+    if (dw_span_equal(name, DW_SPAN_OF("ERROR")) || is_of_handshake(name))
         return dw_zmtp_unexpected(p, fx, name, rest, "traffic");
     /* RFC 23: a command that is not known is passed over. */
     return DW_NEED;
@@ -96,6 +104,8 @@ static enum dw_act take_command(struct dw_zmtp_peer *p, struct dw_effect *fx, st
 static enum dw_act take_message(struct dw_zmtp_peer *p, struct dw_effect *fx, unsigned inner, struct dw_span body)
 {
     fx->frame = (struct dw_frame){inner & INNER_MORE ? DW_FRAME_MORE : 0, body};
+    if (p->kind == DW_KIND_OTHER && inner > INNER_MORE)
+        return dw_zmtp_refuse(p, fx, DW_ERROR_PROTOCOL, "a subscription from a socket that is no SUB or XSUB");
     if (p->kind == DW_KIND_OTHER)
         return DW_DATA;
     if (inner & (INNER_SUBSCRIBE | INNER_CANCEL)) {
@@ -106,7 +116,9 @@ static enum dw_act take_message(struct dw_zmtp_peer *p, struct dw_effect *fx, un
         return DW_DATA;
     if (inner & INNER_MORE)
         return dw_zmtp_refuse(p, fx, DW_ERROR_PROTOCOL, "a multipart message from a SUB");
-    if (is_wrapped(p)) {
+    /* Before 3.1 libzmq led a topic with an octet itself, so there GSSAPI did not lose it. */
+    bool bare = p->minor >= 1 || body.len == 0 || body.at[0] > 1;
+    if (is_wrapped(p) && bare) {
         fx->frame.flags = DW_FRAME_SUBSCRIBE;
         return DW_DATA;
     }
@@ -134,6 +146,8 @@ static enum dw_act await_message(struct dw_zmtp_peer *p, struct dw_effect *fx)
                 return dw_zmtp_fail(p, fx);
             inner = wrapped_flags;
         }
+        if (inner & (inner - 1))
+            return dw_zmtp_refuse(p, fx, DW_ERROR_PROTOCOL, "flags %02x contradict one another", inner);
         if (body.len > p->options.frame_bytes)
             return dw_zmtp_refuse(p, fx, DW_ERROR_LIMIT, "a message part of %zu octets, over the limit of %zu",
                                   body.len, p->options.frame_bytes);
@@ -145,6 +159,8 @@ static enum dw_act await_message(struct dw_zmtp_peer *p, struct dw_effect *fx)
 
 enum dw_act dw_zmtp_await_open(struct dw_zmtp_peer *p, struct dw_effect *fx)
 {
+    if (p->options.role == DW_ZMTP_INITIATOR && dw_gssapi_send_ready(p) < 0)
+        return dw_zmtp_fail(p, fx);
     if (!p->opened)
         return DW_NEED;
     p->state = await_message;
@@ -174,7 +190,7 @@ int dw_zmtp_push(struct dw_machine *m, struct dw_frame frame, struct dw_error *e
     if (frame.flags & (DW_FRAME_SUBSCRIBE | DW_FRAME_CANCEL)) {
         bool subscribe = frame.flags & DW_FRAME_SUBSCRIBE;
         /* SUBSCRIBE does not fit into the draft's 8 octets; there, as in ZMTP 3.0, an octet leads the topic. */
-        if (dw_zmtp_peer_has_commands(m) && !draft) {
+        if (p->minor >= 1 && !draft) {
             head = subscribe ? DW_SPAN_OF("\x09SUBSCRIBE")
                              : DW_SPAN_OF("\x06"
                                           "CANCEL");
