@@ -287,6 +287,16 @@ static void lines_of_computed_values(void)
     EXPECT("return { workers = 1,\n workers = 2,\n limits = { per_user = 0 / 1,\n ['per_user'] = 1 } }",
            "c.lua:2: 'workers' is given twice; the first stands in line 1\n"
            "c.lua:4: 'per_user' is given twice; the first stands in line 3\n");
+    EXPECT("local limits <const> = {\n memory = 1 }\nlocal a, b = {\n memory = 2 }, {\n workers = 3 }\n"
+           "local function f() local limits = {\n\n memory = b } return limits end\n"
+           "return { limits = limits,\n log = a, journal = f() }",
+           "c.lua:2: limits.memory wants a whole number from 1048576 to 1125899906842624, not 1\n"
+           "c.lua:10: journal wants a string, not a table\n"
+           "c.lua:10: unknown key 'log.memory': it belongs in 'limits'\n");
+    EXPECT("local t = {}\nt.self = t\nt = t\nt.workers = t\nreturn t",
+           "c.lua:2: unknown key 'self': known are dovecot, journal, keytab, limits, log, policy, refuse_users, "
+           "state_dir, workers, xmpp, zap, zmtp, zmtp_out\n"
+           "c.lua:4: workers wants a whole number from 1 to 1024, not a table\n");
     EXPECT("#!/usr/bin/env durward\nreturn {\n workers = 0 }",
            "c.lua:3: workers wants a whole number from 1 to 1024, not 0\n");
 }

@@ -17,7 +17,7 @@ local source = {}
 ---@field file string
 ---@field fields? table<string|integer, durward.config.Place>
 ---@field items? integer  how many items have no key
----@field same? string  the name of the variable that it is
+---@field same? durward.config.Place  of the variable that it is
 
 local keywords = {}
 for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true "
@@ -95,6 +95,7 @@ local closes = { [")"] = true, ["]"] = true, ["end"] = true, ["until"] = true, [
 ---@field tokens durward.config.Token[]
 ---@field file string
 ---@field names table<string, durward.config.Place>
+---@field scopes { depth: integer, names: table<string, durward.config.Place> }[]
 ---@field twice { place: durward.config.Place, key: string|integer, first: integer }[]
 ---@field resolve fun(module: string): durward.config.Place?
 local Scan = {}
@@ -128,6 +129,14 @@ function Scan:index(at)
     end
   end
   return nil, at
+end
+
+--- What a place is when it is a variable's name; a variable is known by what it was then.
+local function follow(place)
+  while place.same do
+    place = place.same
+  end
+  return place
 end
 
 --- Adds what one constructor held to a place; what is known already stays.
@@ -197,7 +206,7 @@ function Scan:alias(start, after, place)
   end
   local module = start + (self:is(start + 1, "(") and 2 or 1)
   if after == start + 1 then
-    place.same = self.tokens[start].text
+    place.same = self.names[self.tokens[start].text]
   elseif self:is(start, "require", "name") and self:kind(module) == "string" then
     local root = self.resolve(self.tokens[module].text)
     if root and root.fields then
@@ -226,7 +235,7 @@ function Scan:expression(at, place)
     return self:constructor(at, place)
   end
   if at == start + 1 then
-    place.same = self.tokens[start].text
+    place.same = self.names[self.tokens[start].text]
   end
   return at
 end
@@ -238,12 +247,12 @@ function Scan:target(at)
   if not place then
     return nil
   end
-  place = source.follow(place, self.names)
+  place = follow(place)
   while self:is(after, ".") or self:is(after, "[") do
     if key ~= nil then
       place.fields = place.fields or {}
       place.fields[key] = place.fields[key] or self:place(at)
-      place = source.follow(place.fields[key], self.names)
+      place = follow(place.fields[key])
     end
     local next_key, next_after = self:index(after)
     if next_key == nil and self:is(after, "[") and self:is(after + 1, "#") then
@@ -282,7 +291,7 @@ function Scan:insertion(at)
   if key ~= nil then
     list.fields = list.fields or {}
     list.fields[key] = list.fields[key] or self:place(at)
-    list = source.follow(list.fields[key], self.names)
+    list = follow(list.fields[key])
   end
   return self:set(list, (list.items or 0) + 1, at, after + 1)
 end
@@ -297,12 +306,24 @@ function Scan:set(parent, key, at, value_at)
   return self:expression(value_at, child)
 end
 
+--- A function's variables end with it.
+function Scan:scope(token, depth)
+  local inner = self.scopes[#self.scopes]
+  if token.text == "function" then
+    self.scopes[#self.scopes + 1] = { depth = depth, names = self.names }
+    self.names = setmetatable({}, { __index = self.names })
+  elseif inner and depth < inner.depth then
+    self.names = table.remove(self.scopes).names
+  end
+end
+
 function Scan:statements()
   local at, depth, root, shallow = 1, 0, nil, false
   while self.tokens[at] do
     local token, after = self.tokens[at], nil
     if token.kind == "op" then
       depth = depth + (opens[token.text] and 1 or closes[token.text] and -1 or 0)
+      self:scope(token, depth)
       if token.text == "return" and not shallow then
         local place = { line = token.line, file = self.file }
         after = self:expression(at + 1, place)
@@ -311,10 +332,11 @@ function Scan:statements()
         after = self:constructor(at, self:place(at))
       end
     elseif token.kind == "name" then
-      local plain = not (self:is(at - 1, ".") or self:is(at - 1, ":"))
-      if plain and self:is(at + 1, "=") then
+      local plain = not (self:is(at - 1, ".") or self:is(at - 1, ":") or self:is(at - 1, ","))
+      local const = self:is(at + 1, "<") and self:is(at + 3, ">") and 3 or 0
+      if plain and self:is(at + const + 1, "=") then
         local place = self:place(at)
-        after = self:expression(at + 2, place)
+        after = self:expression(at + const + 2, place)
         self.names[token.text] = place
       elseif plain and token.text == "table" and self:is(at + 3, "(") then
         after = self:insertion(at)
@@ -328,19 +350,6 @@ function Scan:statements()
   return root
 end
 
---- What a place is when it is a variable's name.
----@param place durward.config.Place
----@param names table<string, durward.config.Place>
----@return durward.config.Place
-function source.follow(place, names)
-  local seen = {}
-  while place.same and names[place.same] and not seen[place.same] do
-    seen[place.same] = true
-    place = names[place.same]
-  end
-  return place
-end
-
 --- Reads one file's source.  `resolve` gives the places of a module that it requires.
 ---@param text string
 ---@param file string  as messages name it
@@ -348,14 +357,15 @@ end
 ---@return durward.config.Place root  of the table that the file returns
 ---@return table twice  keys that one constructor has more than once
 function source.scan(text, file, resolve)
-  local scan = setmetatable({ tokens = tokens_of(text), file = file, names = {}, twice = {}, resolve = resolve }, Scan)
+  local scan = setmetatable({
+    tokens = tokens_of(text), file = file, names = {}, scopes = {}, twice = {}, resolve = resolve,
+  }, Scan)
   local root = scan:statements() or { line = 1, file = file }
   local seen = {}
-  local function settle(place)
-    local real = source.follow(place, scan.names)
+  local function settle(place) -- from here on nothing needs to be followed
+    local real = follow(place)
     place.fields = place.fields or real.fields
     place.items = place.items or real.items
-    place.same = nil
     if place.fields and not seen[place.fields] then
       seen[place.fields] = true
       for _, child in pairs(place.fields) do
