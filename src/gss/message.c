@@ -168,11 +168,11 @@ static int check_sequence(struct dw_context *ctx, uint64_t number, struct dw_err
  * keys that this context does not have. */
 static int check_header(const struct dw_context *ctx, const uint8_t *token, size_t len, struct dw_error *err)
 {
-    if (len < (size_t)ctx->header_len + ctx->trailer_len || token[0] != 0x05 || token[1] != 0x04 ||
-        token[3] != 0xff)
-        return dw_error_set(err, DW_ERROR_PROTOCOL, "%zu octets that are no wrapped message", len);
-    if (!(token[2] & CFX_SEALED))
+    bool framed = len >= CFX_HEADER && token[0] == 0x05 && token[1] == 0x04 && token[3] == 0xff;
+    if (framed && !(token[2] & CFX_SEALED))
         return dw_error_set(err, DW_ERROR_PROTOCOL, "a message wrapped without confidentiality");
+    if (!framed || len < (size_t)ctx->header_len + ctx->trailer_len)
+        return dw_error_set(err, DW_ERROR_PROTOCOL, "%zu octets that are no wrapped message", len);
     return 0;
 }
 

@@ -16,12 +16,12 @@
 
 #define UNUSED __attribute__((unused))
 
-/* Text that lives until the 32nd next call. */
+/* Text that lives until the 512th next call. */
 UNUSED __attribute__((format(printf, 1, 2))) static const char *fmt(const char *format, ...)
 {
-    static char texts[32][512];
+    static char texts[512][1024];
     static int turn;
-    char *text = texts[turn++ % 32];
+    char *text = texts[turn++ % 512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof texts[0], format, args);
@@ -39,9 +39,10 @@ UNUSED static int run(const char *command)
 {
     const char *log = in_dir("command.log");
     int rc = system(fmt("{ %s ; } >%s 2>&1", command, log));
-    if (rc != 0 && system(fmt("echo '%.300s' failed:; cat %s", command, log)) != 0)
-        return -1;
-    return rc;
+    if (rc != 0)
+        printf("    %s\n    failed, saying:\n", command);
+    fflush(stdout);
+    return rc != 0 && system(fmt("cat %s", log)) != 0 ? -1 : rc;
 }
 
 UNUSED static void kadmin(const char *query)
