@@ -8,8 +8,11 @@
 #include <string.h>
 
 static const struct dw_command commands[] = {
+    {"serve", dw_cmd_serve, "the broker, in the foreground"},
+    {"check", dw_cmd_check, "finds mistakes in a configuration or in policies before they run"},
     {"lab", dw_cmd_lab, "a throwaway realm: up, down, env, status"},
     {"lua", dw_cmd_lua, "Lua with durward's modules; without a file: a prompt"},
+    {"status", dw_cmd_status, "what a running broker counts"},
     {"version", dw_cmd_version, "the version, and the libraries it runs with"},
     {NULL, NULL, NULL},
 };

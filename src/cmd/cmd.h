@@ -9,8 +9,11 @@ struct dw_command {
     const char *summary;
 };
 
+int dw_cmd_check(int argc, char **argv);
 int dw_cmd_lab(int argc, char **argv);
 int dw_cmd_lua(int argc, char **argv);
+int dw_cmd_serve(int argc, char **argv);
+int dw_cmd_status(int argc, char **argv);
 int dw_cmd_version(int argc, char **argv);
 
 #endif

@@ -1,0 +1,479 @@
+/* The broker: see broker.h. */
+#include "net/broker.h"
+
+#include "net/control.h"
+#include "net/listener.h"
+#include "net/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Descriptors kept for listeners, journal, loops, the pool's files. */
+#define SPARE_DESCRIPTORS 128
+
+struct journal {
+    struct journal *next;
+    char *path;
+    struct dw_journal *journal;
+};
+
+struct dw_broker {
+    const char *config_path;
+    unsigned salt;
+    struct dw_tally *tally;
+    struct dw_identities *identities;
+    struct journal *journals;
+    struct dw_settings *settings;
+    struct dw_door *doors[DW_MOST_LISTENERS];
+    int door_count;
+    struct dw_worker *workers;
+    int worker_count;
+    uv_loop_t loop;
+    uv_signal_t hup, term, interrupt;
+    uv_timer_t drain_timer, join_timer;
+    struct dw_control *control;
+    _Atomic long long complained;
+    char sha256[65];
+    time_t started;
+    bool draining;
+};
+
+struct dw_tally *dw_broker_tally(struct dw_broker *broker)
+{
+    return broker->tally;
+}
+
+struct dw_identities *dw_broker_identities(struct dw_broker *broker)
+{
+    return broker->identities;
+}
+
+unsigned dw_broker_salt(const struct dw_broker *broker)
+{
+    return broker->salt;
+}
+
+void dw_broker_complain(struct dw_broker *broker, const char *what, const char *why)
+{
+    long long now = time(NULL);
+    if (atomic_exchange(&broker->complained, now) != now)
+        dw_log(DW_LOG_ERROR, what, "why", why, NULL);
+}
+
+/* -- settings --------------------------------------------------------------------------------------------- */
+
+static struct dw_config *load(const char *path)
+{
+    struct dw_buf findings = {0};
+    struct dw_config *config = dw_config_load(path, &findings);
+    struct dw_span text = dw_buf_span(&findings);
+    if (!config)
+        fprintf(stderr, "%.*s", (int)text.len, (const char *)text.at);
+    dw_buf_free(&findings);
+    return config;
+}
+
+/* Two descriptors a connection; as many as the system lets us have. */
+static long clamp_connections(long wanted)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return wanted;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    getrlimit(RLIMIT_NOFILE, &files);
+    long most = files.rlim_cur > SPARE_DESCRIPTORS + 2 ? (long)((files.rlim_cur - SPARE_DESCRIPTORS) / 2) : 1;
+    if (wanted <= most)
+        return wanted;
+    char asked[24], got[24];
+    snprintf(asked, sizeof asked, "%ld", wanted);
+    snprintf(got, sizeof got, "%ld", most);
+    dw_log(DW_LOG_WARN, "limits.connections is clamped: two descriptors each are needed (ulimit -n)", "asked",
+           asked, "connections", got, NULL);
+    return most;
+}
+
+/* The journal of that path, opened once and reopened at each reload. */
+static int open_journal(struct dw_broker *b, const char *path, struct dw_journal **journal, struct dw_error *err)
+{
+    *journal = NULL;
+    if (!path)
+        return 0;
+    for (struct journal *j = b->journals; j; j = j->next)
+        if (strcmp(j->path, path) == 0) {
+            *journal = j->journal;
+            return dw_journal_reopen(j->journal, err);
+        }
+    struct journal *j = calloc(1, sizeof *j);
+    if (!j || !(j->path = strdup(path)) || !(j->journal = dw_journal_open(path, err))) {
+        if (j)
+            free(j->path);
+        free(j);
+        return -1;
+    }
+    j->next = b->journals;
+    b->journals = j;
+    *journal = j->journal;
+    return 0;
+}
+
+static struct dw_settings *make_settings(struct dw_broker *b, struct dw_config *config, struct dw_error *err)
+{
+    struct dw_settings *s = calloc(1, sizeof *s);
+    if (!s) {
+        dw_config_release(&config);
+        dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
+        return NULL;
+    }
+    atomic_init(&s->holders, 1);
+    s->config = config;
+    s->connections = clamp_connections(config->limits.connections);
+    if (open_journal(b, config->journal, &s->journal, err) < 0)
+        dw_settings_release(&s);
+    return s;
+}
+
+static struct dw_host *make_host(const struct dw_config *config, struct dw_error *err)
+{
+    struct dw_host_options options = {
+        .policies = (const char *const *)config->policies,
+        .refuse_users = (const char *const *)config->refuse_users,
+        .seconds = config->limits.decision_seconds,
+    };
+    return dw_host_new(&options, err);
+}
+
+static int check_credentials(const struct dw_config *config, struct dw_error *err)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct dw_listener_config *l = &config->listeners[i];
+        if (l->kind != DW_LISTEN_ZMTP)
+            continue;
+        struct dw_acceptor_options options = {l->keytab, l->service, l->realm, NULL};
+        struct dw_error why = {0};
+        struct dw_cred *cred = dw_cred_acceptor(&options, &why);
+        if (!cred)
+            return dw_error_set(err, why.kind, "listener '%s': %s", l->name, why.detail);
+        dw_cred_free(&cred);
+    }
+    return 0;
+}
+
+/* Those that stay keep their sockets; the new ones are bound before any old one goes. */
+static int change_doors(struct dw_broker *b, const struct dw_config *config, struct dw_error *err)
+{
+    struct dw_door *next[DW_MOST_LISTENERS];
+    int count = 0;
+    if (config->listener_count > DW_MOST_LISTENERS)
+        return dw_error_set(err, DW_ERROR_LIMIT, "more than %d listeners", DW_MOST_LISTENERS);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct dw_listener_config *l = &config->listeners[i];
+        struct dw_door *door = NULL;
+        for (int j = 0; j < b->door_count && !door; j++)
+            if (!strcmp(b->doors[j]->name, l->name) && !strcmp(b->doors[j]->text, l->listen.text))
+                door = dw_door_hold(b->doors[j]);
+        if (!door)
+            door = dw_door_open(l, err);
+        if (!door) {
+            while (count > 0)
+                dw_door_release(&next[--count]);
+            return -1;
+        }
+        next[count++] = door;
+    }
+    for (int j = 0; j < b->door_count; j++)
+        dw_door_release(&b->doors[j]);
+    memcpy(b->doors, next, sizeof *next * (size_t)count);
+    b->door_count = count;
+    return 0;
+}
+
+static void adopt(struct dw_broker *b, struct dw_settings *settings, struct dw_host **hosts)
+{
+    for (int i = 0; i < b->worker_count; i++) {
+        struct dw_host *host = hosts[i];
+        hosts[i] = NULL;
+        if (dw_worker_adopt(&b->workers[i], settings, host, b->doors, b->door_count) < 0)
+            dw_log(DW_LOG_ERROR, "a worker keeps its old policy", "why", "out of memory", NULL);
+    }
+    struct dw_settings *old = b->settings;
+    b->settings = settings;
+    dw_settings_release(&old);
+    dw_log_threshold(settings->config->log_level);
+}
+
+static struct dw_host **make_hosts(const struct dw_config *config, int count, struct dw_error *err)
+{
+    struct dw_host **hosts = calloc((size_t)count, sizeof *hosts);
+    for (int i = 0; hosts && i < count; i++)
+        if (!(hosts[i] = make_host(config, err))) {
+            while (i-- > 0)
+                dw_host_free(&hosts[i]);
+            free(hosts);
+            return NULL;
+        }
+    if (!hosts)
+        dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
+    return hosts;
+}
+
+/* -- reload ------------------------------------------------------------------------------------------------ */
+
+static int reload(struct dw_broker *b, struct dw_error *err)
+{
+    struct dw_config *config = load(b->config_path);
+    if (!config)
+        return dw_error_set(err, DW_ERROR_INTERNAL, "the configuration has mistakes");
+    if (strcmp(config->state_dir, b->settings->config->state_dir) != 0 ||
+        config->workers != b->settings->config->workers)
+        dw_log(DW_LOG_WARN, "workers and state_dir change only with a restart", NULL);
+    struct dw_host **hosts = NULL;
+    struct dw_settings *settings = make_settings(b, config, err);
+    if (!settings)
+        return -1;
+    int rc = check_credentials(config, err);
+    if (rc == 0)
+        rc = (hosts = make_hosts(config, b->worker_count, err)) ? change_doors(b, config, err) : -1;
+    if (rc < 0) {
+        for (int i = 0; hosts && i < b->worker_count; i++)
+            dw_host_free(&hosts[i]);
+        dw_settings_release(&settings);
+    } else {
+        snprintf(b->sha256, sizeof b->sha256, "%s", dw_host_sha256(hosts[0]));
+        adopt(b, settings, hosts);
+    }
+    free(hosts);
+    return rc;
+}
+
+static void hung_up(uv_signal_t *signal, int number)
+{
+    struct dw_broker *b = signal->data;
+    struct dw_error err = {0};
+    (void)number;
+    if (b->draining)
+        return;
+    if (reload(b, &err) < 0) {
+        dw_tally_add(b->tally, DW_COUNT_RELOADS_REFUSED, 1);
+        dw_log(DW_LOG_ERROR, "not reloaded, the old configuration and policy go on", "why", err.detail, NULL);
+        return;
+    }
+    dw_tally_add(b->tally, DW_COUNT_RELOADS, 1);
+    dw_log(DW_LOG_INFO, "reloaded", "policy_sha256", b->sha256, NULL);
+}
+
+/* -- the end ------------------------------------------------------------------------------------------------ */
+
+static void out_of_patience(uv_timer_t *timer)
+{
+    struct dw_broker *b = timer->data;
+    dw_log(DW_LOG_WARN, "connections are left after drain_seconds, and ended", NULL);
+    for (int i = 0; i < b->worker_count; i++)
+        dw_worker_stop(&b->workers[i]);
+}
+
+static void look(uv_timer_t *timer)
+{
+    struct dw_broker *b = timer->data;
+    if (dw_tally_connections(b->tally) > 0)
+        return;
+    uv_stop(&b->loop);
+}
+
+static void terminate(uv_signal_t *signal, int number)
+{
+    struct dw_broker *b = signal->data;
+    (void)number;
+    if (b->draining) {
+        out_of_patience(&b->drain_timer);
+        return;
+    }
+    b->draining = true;
+    dw_log(DW_LOG_INFO, "draining", NULL);
+    for (int i = 0; i < b->worker_count; i++)
+        dw_worker_drain(&b->workers[i]);
+    uint64_t patience = (uint64_t)(b->settings->config->limits.drain_seconds * 1000);
+    uv_timer_start(&b->drain_timer, out_of_patience, patience, 0);
+    uv_timer_start(&b->join_timer, look, 1, 10);
+}
+
+/* -- the beginning ------------------------------------------------------------------------------------------ */
+
+/* systemd's readiness protocol (sd_notify(3)): one datagram. */
+static void notify_ready(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (!path || strlen(path) >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@'))
+        return;
+    size_t len = strlen(path);
+    memcpy(to.sun_path, path, len);
+    if (path[0] == '@')
+        to.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&to,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+        dw_log(DW_LOG_WARN, "the service manager was not told", "why", strerror(errno), NULL);
+    close(fd);
+}
+
+static int make_state_dir(const char *path, struct dw_error *err)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return dw_error_set(err, DW_ERROR_INTERNAL, "state_dir %s cannot be made: %s", path, strerror(errno));
+    if (access(path, R_OK | W_OK | X_OK) < 0)
+        return dw_error_set(err, DW_ERROR_INTERNAL, "state_dir %s cannot be used: %s", path, strerror(errno));
+    return 0;
+}
+
+static int start_workers(struct dw_broker *b, struct dw_error *err)
+{
+    int count = b->settings->config->workers;
+    struct dw_host **hosts = make_hosts(b->settings->config, count, err);
+    b->workers = calloc((size_t)count, sizeof *b->workers);
+    if (!hosts || !b->workers)
+        return -1;
+    snprintf(b->sha256, sizeof b->sha256, "%s", dw_host_sha256(hosts[0]));
+    int rc = change_doors(b, b->settings->config, err);
+    for (int i = 0; rc == 0 && i < count; i++) {
+        rc = dw_worker_start(&b->workers[i], b, i, b->settings, err);
+        b->worker_count += rc == 0;
+    }
+    if (rc == 0)
+        adopt(b, dw_settings_hold(b->settings), hosts);
+    for (int i = 0; i < count; i++)
+        dw_host_free(&hosts[i]);
+    free(hosts);
+    return rc;
+}
+
+static int prepare(struct dw_broker *b, struct dw_error *err)
+{
+    struct dw_config *config = load(b->config_path);
+    if (!config)
+        return dw_error_set(err, DW_ERROR_INTERNAL, "the configuration has mistakes");
+    dw_log_threshold(config->log_level);
+    if (getrandom(&b->salt, sizeof b->salt, 0) < 0)
+        b->salt = (unsigned)getpid();
+    b->tally = dw_tally_new();
+    b->identities = dw_identities_new(dw_worker_tell_leave, dw_worker_tell_granted);
+    b->settings = make_settings(b, config, err);
+    if (!b->settings || !b->tally || !b->identities)
+        return -1;
+    if (make_state_dir(config->state_dir, err) < 0 || check_credentials(config, err) < 0)
+        return -1;
+    return start_workers(b, err);
+}
+
+static void watch(struct dw_broker *b)
+{
+    b->hup.data = b->term.data = b->interrupt.data = b->drain_timer.data = b->join_timer.data = b;
+    uv_signal_init(&b->loop, &b->hup);
+    uv_signal_init(&b->loop, &b->term);
+    uv_signal_init(&b->loop, &b->interrupt);
+    uv_timer_init(&b->loop, &b->drain_timer);
+    uv_timer_init(&b->loop, &b->join_timer);
+    uv_signal_start(&b->hup, hung_up, SIGHUP);
+    uv_signal_start(&b->term, terminate, SIGTERM);
+    uv_signal_start(&b->interrupt, terminate, SIGINT);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void finish(struct dw_broker *b)
+{
+    for (int i = 0; i < b->worker_count; i++)
+        dw_worker_join(&b->workers[i]);
+    dw_control_free(&b->control);
+    uv_walk(&b->loop, close_handle, NULL);
+    uv_run(&b->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&b->loop);
+    for (int i = 0; i < b->door_count; i++)
+        dw_door_release(&b->doors[i]);
+    dw_settings_release(&b->settings);
+    for (struct journal *j = b->journals, *next; j; j = next) {
+        next = j->next;
+        dw_journal_free(&j->journal);
+        free(j->path);
+        free(j);
+    }
+    free(b->workers);
+    dw_identities_free(&b->identities);
+    dw_tally_free(&b->tally);
+}
+
+int dw_broker_run(const char *config_path)
+{
+    struct dw_broker broker = {.config_path = config_path, .started = time(NULL)}, *b = &broker;
+    struct dw_error err = {0};
+    if (uv_loop_init(&b->loop) < 0)
+        return 1;
+    int rc = prepare(b, &err);
+    if (rc == 0) {
+        watch(b);
+        b->control = dw_control_open(&b->loop, b->settings->config->state_dir, dw_broker_describe, b, &err);
+        rc = b->control ? 0 : -1;
+    }
+    if (rc < 0) {
+        fprintf(stderr, "durward: %s\n", err.detail);
+        for (int i = 0; i < b->worker_count; i++)
+            dw_worker_stop(&b->workers[i]);
+        finish(b);
+        return 1;
+    }
+    fprintf(stderr, "durward: ready\n");
+    notify_ready();
+    uv_run(&b->loop, UV_RUN_DEFAULT);
+    dw_log(DW_LOG_INFO, "ended", NULL);
+    finish(b);
+    return 0;
+}
+
+/* -- status -------------------------------------------------------------------------------------------------- */
+
+static void add_note(void *arg, const char *name, long figure)
+{
+    json_object_set_new(arg, name, json_integer(figure));
+}
+
+static json_t *notes_of(struct dw_broker *b, enum dw_note note)
+{
+    json_t *all = json_object();
+    dw_tally_notes(b->tally, note, add_note, all);
+    return all;
+}
+
+json_t *dw_broker_describe(void *arg)
+{
+    struct dw_broker *b = arg;
+    json_t *listeners = json_array(), *files = json_array(), *counts = json_object();
+    for (int i = 0; i < b->door_count; i++)
+        json_array_append_new(listeners,
+                              json_pack("{s:s, s:s}", "name", b->doors[i]->name, "address", b->doors[i]->bound));
+    for (char **p = b->settings->config->policies; p && *p; p++)
+        json_array_append_new(files, json_string(*p));
+    for (int i = 0; i < DW_COUNTS; i++)
+        json_object_set_new(counts, dw_count_word((enum dw_count)i),
+                            json_integer((json_int_t)dw_tally_read(b->tally, (enum dw_count)i)));
+    return json_pack("{s:s, s:i, s:I, s:i, s:I, s:I, s:{s:o, s:s}, s:o, s:o, s:o, s:o}", "version", DURWARD_VERSION,
+                     "pid", (int)getpid(), "uptime_seconds", (json_int_t)(time(NULL) - b->started), "workers",
+                     b->worker_count, "connections", (json_int_t)dw_tally_connections(b->tally), "buffered_bytes",
+                     (json_int_t)atomic_load(&dw_tally_meter(b->tally)->held), "policy", "files", files, "sha256",
+                     b->sha256, "listeners", listeners, "backends", notes_of(b, DW_NOTE_BACKEND), "reasons",
+                     notes_of(b, DW_NOTE_REASON), "counts", counts);
+}

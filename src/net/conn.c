@@ -1,0 +1,737 @@
+/* A connection's life: see conn.h. */
+#define HASH_NONFATAL_OOM 1
+#include "net/conn.h"
+
+#include "net/admit.h"
+#include "net/broker.h"
+#include "net/dial.h"
+#include "net/listener.h"
+#include "zmtp/peer.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* How long an orderly end may take. */
+#define LINGER_SECONDS 10
+#define IDENTITY_LINGER_SECONDS 60
+#define UNSENT_LINGER_SECONDS 120
+/* Held back from large frames, so that small ones still find room when memory is short. */
+#define LARGE_GROWTH (1024 * 1024)
+
+static void check_ends(struct dw_conn *conn);
+
+void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double seconds)
+{
+    uint64_t wait = seconds > 0 ? (uint64_t)(seconds * 1000) : 0;
+    conn->deadlines[which] = dw_worker_now(conn->worker) + (wait ? wait : 1);
+}
+
+void dw_conn_no_deadline(struct dw_conn *conn, enum dw_deadline which)
+{
+    conn->deadlines[which] = 0;
+}
+
+void dw_conn_log(const struct dw_conn *conn, enum dw_log_level level, const char *what, const char *key,
+                 const char *value)
+{
+    char port[12] = "";
+    if (conn->port)
+        snprintf(port, sizeof port, ":%d", conn->port);
+    char peer[96];
+    snprintf(peer, sizeof peer, strchr(conn->peer, ':') ? "[%s]%s" : "%s%s", conn->peer, port);
+    dw_log(level, what, "id", conn->id, "listener", conn->listener->name, "peer", peer, "principal",
+           conn->principal, "user", conn->user, key, value, NULL);
+}
+
+/* -- the two legs ------------------------------------------------------------------------------------ */
+
+static struct dw_leg *other_of(struct dw_conn *conn, struct dw_leg *leg)
+{
+    return leg == &conn->near ? &conn->far : &conn->near;
+}
+
+static void handle_closed(uv_handle_t *handle);
+
+static void close_leg(struct dw_leg *leg)
+{
+    leg->eof = leg->broken = true;
+    dw_leg_close(leg, handle_closed);
+}
+
+void dw_conn_close_far(struct dw_conn *conn)
+{
+    conn->far_present = false;
+    close_leg(&conn->far);
+}
+
+void dw_conn_doom(struct dw_conn *conn, const char *reason)
+{
+    if (!conn->reason)
+        conn->reason = reason;
+    conn->phase = DW_PHASE_DOOMED;
+}
+
+/* One side is over: the other is given what has been sent to it, then told. */
+static void finish_towards(struct dw_conn *conn, struct dw_leg *leg, const char *reason)
+{
+    if (!conn->reason)
+        conn->reason = reason;
+    if (leg->fd < 0 || leg->broken) {
+        dw_conn_doom(conn, reason);
+        return;
+    }
+    conn->phase = DW_PHASE_ENDING;
+    leg->finishing = leg->discarding = true;
+    for (int i = 0; i < DW_DEADLINES; i++)
+        conn->deadlines[i] = 0;
+}
+
+void dw_conn_end(struct dw_conn *conn, const char *reason)
+{
+    if (conn->phase >= DW_PHASE_HELD)
+        return;
+    if (conn->phase == DW_PHASE_HANDSHAKE) {
+        dw_conn_doom(conn, reason);
+        return;
+    }
+    finish_towards(conn, &conn->far, reason);
+    if (conn->phase == DW_PHASE_ENDING)
+        conn->near.finishing = conn->near.discarding = true;
+}
+
+void dw_conn_refused(struct dw_conn *conn, const char *reason)
+{
+    if (conn->phase >= DW_PHASE_HELD)
+        return;
+    if (!conn->reason)
+        conn->reason = reason;
+    close_leg(&conn->far);
+    for (int i = 0; i < DW_DEADLINES; i++)
+        conn->deadlines[i] = 0;
+    conn->near.discarding = true;
+    if (conn->listener->on_deny == DW_ON_DENY_ERROR) {
+        conn->phase = DW_PHASE_ENDING;
+        conn->near.finishing = true;
+        return;
+    }
+    uint16_t random = 0;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = (uint16_t)conn->number;
+    conn->phase = DW_PHASE_HELD;
+    dw_conn_deadline(conn, DW_AT_HOLD, conn->listener->retry_hold_seconds * (0.75 + random / 131072.0));
+}
+
+void dw_conn_drain(struct dw_conn *conn)
+{
+    if (conn->phase == DW_PHASE_OPEN) {
+        /* The client sees the end of our side and leaves; what it has sent until then is still delivered. */
+        if (!conn->reason)
+            conn->reason = "the broker is ending";
+        conn->near.finishing = true;
+        conn->far.discarding = true;
+    } else if (conn->phase < DW_PHASE_ENDING) {
+        dw_conn_doom(conn, "the broker is ending");
+    }
+}
+
+void dw_conn_open(struct dw_conn *conn)
+{
+    dw_zmtp_peer_open(conn->near.machine);
+    dw_zmtp_peer_open(conn->far.machine);
+    conn->phase = DW_PHASE_OPEN;
+    /* Both may hold what came before: looked at again before the turn ends. */
+    conn->near.congested = conn->far.congested = true;
+    dw_conn_no_deadline(conn, DW_AT_HANDSHAKE);
+    dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_JOINED, 1);
+    dw_tally_note(dw_broker_tally(conn->worker->broker), DW_NOTE_BACKEND, conn->backend, 1);
+    conn->is_noted = true;
+}
+
+/* -- effects ------------------------------------------------------------------------------------------- */
+
+static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struct dw_error *why)
+{
+    struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
+    bool is_near = leg == &conn->near;
+    if (why->kind == DW_ERROR_LIMIT)
+        dw_tally_add(tally, DW_COUNT_LIMIT_FRAME, 1);
+    if (conn->phase == DW_PHASE_OPEN) {
+        dw_conn_log(conn, why->kind == DW_ERROR_CLOSED ? DW_LOG_INFO : DW_LOG_WARN,
+                    is_near ? "client closed for an error" : "backend closed for an error", "why", why->detail);
+        finish_towards(conn, other_of(conn, leg), is_near ? "client error" : "backend error");
+        close_leg(leg);
+        return;
+    }
+    if (!is_near) {
+        dw_tally_add(tally, DW_COUNT_BACKEND_FAILED, 1);
+        dw_conn_log(conn, DW_LOG_ERROR, "the far side failed the handshake", "why", why->detail);
+        dw_conn_doom(conn, "the far side failed the handshake");
+        return;
+    }
+    if (conn->decision && conn->decision->verdict != DW_ALLOW) {
+        dw_conn_refused(conn, "refused");
+        return;
+    }
+    dw_tally_add(tally, DW_COUNT_HANDSHAKE_LOST, 1);
+    dw_conn_log(conn, DW_LOG_WARN, why->kind == DW_ERROR_DENIED ? "ticket refused" : "handshake failed", "why",
+                why->detail);
+    if (why->kind == DW_ERROR_DENIED)
+        dw_conn_refused(conn, "ticket refused");
+    else
+        dw_conn_doom(conn, "handshake failed");
+}
+
+/* PING for a side that knows no commands is answered here; all else goes across. */
+static int pass_frame(struct dw_conn *conn, struct dw_leg *from, struct dw_frame frame, struct dw_error *err)
+{
+    struct dw_leg *to = other_of(conn, from);
+    if (to->discarding && to->finishing)
+        return 0;
+    if ((frame.flags & DW_FRAME_COMMAND) && !dw_zmtp_peer_has_commands(to->machine)) {
+        if (frame.body.at[2] != 'I')
+            return 0;
+        uint8_t pong[32] = "\4PONG";
+        size_t context = frame.body.len - 7;
+        memcpy(pong + 5, frame.body.at + 7, context);
+        return dw_machine_push(from->machine, (struct dw_frame){DW_FRAME_COMMAND, dw_span_make(pong, 5 + context)},
+                               err);
+    }
+    return dw_machine_push(to->machine, frame, err);
+}
+
+void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg)
+{
+    struct dw_effect fx;
+    struct dw_error err = {0};
+    leg->congested = false;
+    while (conn->phase <= DW_PHASE_OPEN && leg->machine && !leg->discarding) {
+        struct dw_leg *to = other_of(conn, leg);
+        if (conn->phase == DW_PHASE_OPEN && dw_leg_waiting(to) >= DW_LEG_HIGH) {
+            dw_leg_flush(to);
+            if (dw_leg_waiting(to) >= DW_LEG_LOW) {
+                leg->congested = true;
+                break;
+            }
+        }
+        enum dw_act act = dw_machine_next(leg->machine, &fx);
+        if (act == DW_NEED)
+            break;
+        if (act == DW_CLOSE)
+            machine_closed(conn, leg, &fx.why);
+        else if (act != DW_DATA)
+            conn->front->effect(conn, leg, act, &fx);
+        else if (pass_frame(conn, leg, fx.frame, &err) < 0) {
+            dw_conn_log(conn, DW_LOG_ERROR, "a message cannot be passed on", "why", err.detail);
+            dw_conn_doom(conn, "a message cannot be passed on");
+        }
+    }
+    if (leg->machine && dw_machine_settle(leg->machine) < 0)
+        dw_conn_doom(conn, "out of memory");
+}
+
+/* -- entry points and what they end with --------------------------------------------------------------- */
+
+void dw_conn_enter(struct dw_conn *conn)
+{
+    conn->depth++;
+}
+
+static void timer_fired(uv_timer_t *timer);
+
+static uint64_t silence_ends(const struct dw_leg *leg)
+{
+    unsigned ttl = leg->machine ? dw_zmtp_peer_ttl(leg->machine) : 0;
+    return ttl ? leg->heard + ttl : 0;
+}
+
+static void arm(struct dw_conn *conn)
+{
+    uint64_t due = 0;
+    for (int i = 0; i < DW_DEADLINES; i++)
+        if (conn->deadlines[i] && (!due || conn->deadlines[i] < due))
+            due = conn->deadlines[i];
+    if (conn->phase == DW_PHASE_OPEN) {
+        uint64_t silence[] = {silence_ends(&conn->near), silence_ends(&conn->far)};
+        for (int i = 0; i < 2; i++)
+            if (silence[i] && (!due || silence[i] < due))
+                due = silence[i];
+    }
+    /* A timer that fires early looks again: only an earlier end needs it set anew. */
+    if (!due || (conn->armed && conn->armed <= due))
+        return;
+    uint64_t now = dw_worker_now(conn->worker);
+    conn->armed = due;
+    uv_timer_start(&conn->timer, timer_fired, due > now ? due - now : 1, 0);
+}
+
+static bool wants_read(struct dw_conn *conn, struct dw_leg *leg)
+{
+    if (leg->fd < 0 || leg->eof || leg->starved)
+        return false;
+    if (leg->discarding || conn->phase >= DW_PHASE_HELD)
+        return true;
+    if (conn->phase == DW_PHASE_HANDSHAKE)
+        return leg->machine && dw_buf_len(&leg->machine->held) <= DW_ZMTP_HANDSHAKE_BYTES + 16;
+    return !leg->congested;
+}
+
+static void release_all(struct dw_conn *conn)
+{
+    struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
+    dw_admit_forget(conn);
+    dw_dial_free(conn);
+    dw_machine_free(&conn->near.machine);
+    dw_machine_free(&conn->far.machine);
+    if (conn->user_counted)
+        dw_tally_leave_user(tally, conn->user);
+    if (conn->decision)
+        dw_decision_clear(conn->decision);
+    free(conn->decision);
+    if (conn->is_noted)
+        dw_tally_note(tally, DW_NOTE_BACKEND, conn->backend, -1);
+    dw_tally_leave(tally, conn->peer);
+    dw_context_free(&conn->context);
+    dw_buf_free(&conn->first_token);
+    dw_buf_free(&conn->far_meta);
+    dw_buf_free(&conn->near_meta);
+    free(conn->principal);
+    free(conn->user);
+    free(conn->backend);
+    free(conn->peer);
+    dw_address_clear(&conn->backend_address);
+    free((void *)(uintptr_t)conn->identity.at);
+    dw_settings_release(&conn->settings);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct dw_leg *leg = handle->type == UV_POLL ? handle->data : NULL;
+    struct dw_conn *conn = leg ? leg->conn : handle->data;
+    if (leg)
+        leg->is_closing = false;
+    if (--conn->handles > 0)
+        return;
+    struct dw_worker *worker = conn->worker;
+    release_all(conn);
+    free(conn);
+    dw_worker_check_end(worker);
+}
+
+static void log_end(struct dw_conn *conn)
+{
+    char in[24], out[24], seconds[24];
+    struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
+    dw_tally_add(tally, DW_COUNT_BYTES_IN, conn->near.bytes_in);
+    dw_tally_add(tally, DW_COUNT_BYTES_OUT, conn->near.bytes_out);
+    snprintf(in, sizeof in, "%llu", (unsigned long long)conn->near.bytes_in);
+    snprintf(out, sizeof out, "%llu", (unsigned long long)conn->near.bytes_out);
+    snprintf(seconds, sizeof seconds, "%.3f", (double)(dw_worker_now(conn->worker) - conn->born) / 1000);
+    dw_log(conn->user ? DW_LOG_INFO : DW_LOG_DEBUG, "ended", "id", conn->id, "listener", conn->listener->name,
+           "user", conn->user, "reason", conn->reason, "seconds", seconds, "bytes_in", in, "bytes_out", out, NULL);
+}
+
+/* Off the books at once; the memory goes with the last handle. */
+static void take_down(struct dw_conn *conn)
+{
+    log_end(conn);
+    dw_admit_closed(conn);
+    HASH_DEL(conn->worker->conns, conn);
+    close_leg(&conn->near);
+    close_leg(&conn->far);
+    dw_conn_release_identity(conn);
+    uv_close((uv_handle_t *)&conn->timer, handle_closed);
+}
+
+/* While the backend may still hold an identity, the connection stays, without its client. */
+static bool must_settle(struct dw_conn *conn)
+{
+    if (!conn->claimed || conn->worker->ended || conn->worker->draining)
+        return false;
+    uint64_t now = dw_worker_now(conn->worker);
+    if (!conn->deadlines[DW_AT_SETTLE]) {
+        for (int i = 0; i < DW_DEADLINES; i++)
+            conn->deadlines[i] = 0;
+        dw_conn_deadline(conn, DW_AT_SETTLE, DW_IDENTITY_SETTLE_SECONDS);
+    }
+    return conn->deadlines[DW_AT_SETTLE] > now;
+}
+
+/* What waits to be written has long to go; once our side is shut, the other has a while to do the same - longer
+ * if it must be known to have let go of an identity. */
+static void linger(struct dw_conn *conn)
+{
+    if (conn->phase != DW_PHASE_ENDING)
+        return;
+    struct dw_leg *legs[] = {&conn->near, &conn->far};
+    double seconds = 0;
+    for (int i = 0; i < 2; i++)
+        if (legs[i]->fd >= 0 && !legs[i]->shut)
+            seconds = UNSENT_LINGER_SECONDS;
+    if (seconds == 0 && !conn->all_shut) {
+        conn->all_shut = true;
+        dw_conn_no_deadline(conn, DW_AT_LINGER);
+        seconds = conn->claimed ? IDENTITY_LINGER_SECONDS : LINGER_SECONDS;
+    }
+    if (seconds > 0 && !conn->deadlines[DW_AT_LINGER])
+        dw_conn_deadline(conn, DW_AT_LINGER, seconds);
+}
+
+void dw_conn_leave(struct dw_conn *conn)
+{
+    if (conn->depth > 1) {
+        conn->depth--;
+        return;
+    }
+    struct dw_leg *near = &conn->near, *far = &conn->far, *legs[] = {near, far};
+    for (int i = 0; i < 2 && conn->phase < DW_PHASE_DOOMED; i++) {
+        struct dw_leg *leg = legs[i], *from = legs[1 - i];
+        dw_leg_flush(leg);
+        if (from->congested && dw_leg_waiting(leg) < DW_LEG_LOW) {
+            dw_conn_pump(conn, from);
+            dw_leg_flush(leg);
+        }
+    }
+    check_ends(conn);
+    linger(conn);
+    if (conn->phase == DW_PHASE_HELD)
+        dw_machine_free(&near->machine);
+    conn->depth--;
+    if (conn->phase == DW_PHASE_DOOMED) {
+        dw_admit_forget(conn);
+        close_leg(near);
+        close_leg(far);
+        if (conn->works > 0)
+            return;
+        if (!must_settle(conn)) {
+            take_down(conn);
+            return;
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        dw_leg_watch(legs[i], wants_read(conn, legs[i]), dw_conn_ready);
+    arm(conn);
+}
+
+static void far_lost(struct dw_conn *conn)
+{
+    dw_conn_log(conn, DW_LOG_WARN, "the peer closed during the handshake", "awaiting",
+                conn->far.machine ? dw_zmtp_peer_state(conn->far.machine) : "connect");
+    dw_conn_doom(conn, "the peer closed during the handshake");
+}
+
+/* What it means that a leg has ended, in the phase that the connection is in. */
+static void check_ends(struct dw_conn *conn)
+{
+    struct dw_leg *near = &conn->near, *far = &conn->far;
+    switch (conn->phase) {
+    case DW_PHASE_HANDSHAKE:
+        /* A client that said all it wanted to say, and left, is still joined and heard. */
+        if (near->broken || (near->eof && dw_buf_len(&conn->near_meta) == 0)) {
+            if (!conn->decision || conn->decision->verdict == DW_ALLOW)
+                dw_conn_log(conn, DW_LOG_INFO, "client left during the handshake", "awaiting",
+                            near->machine ? dw_zmtp_peer_state(near->machine) : "connect");
+            if (!conn->decision)
+                dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_HANDSHAKE_LOST, 1);
+            dw_conn_doom(conn, "client left during the handshake");
+        } else if (far->fd >= 0 && (far->eof || far->broken) && !dw_dial_is_under_way(conn)) {
+            if (conn->front->redials)
+                dw_dial_retry(conn, "closed during the handshake");
+            else
+                far_lost(conn);
+        }
+        break;
+    case DW_PHASE_OPEN:
+        if (near->eof && !near->congested) {
+            finish_towards(conn, far, "client closed");
+            close_leg(near);
+        } else if (far->eof && !far->congested) {
+            finish_towards(conn, near, "backend closed");
+            close_leg(far);
+        } else if (near->broken) {
+            finish_towards(conn, far, "client lost");
+            close_leg(near);
+        } else if (far->broken) {
+            finish_towards(conn, near, "backend lost");
+            close_leg(far);
+        }
+        dw_leg_flush(far);
+        dw_leg_flush(near);
+        break;
+    case DW_PHASE_ENDING:
+        if ((near->fd < 0 || near->eof || near->broken) && (far->fd < 0 || far->eof || far->broken))
+            dw_conn_doom(conn, "ended");
+        break;
+    case DW_PHASE_HELD:
+        if (near->eof || near->broken)
+            dw_conn_doom(conn, "refused");
+        break;
+    case DW_PHASE_DOOMED: break;
+    }
+}
+
+/* limits.memory: a frame that has begun to arrive has its room reserved whole, so it can always end; whoever
+ * would need more waits. */
+static bool must_starve(struct dw_conn *conn, struct dw_leg *leg)
+{
+    if (leg->discarding || !leg->machine)
+        return false;
+    size_t limit = conn->settings->config->limits.memory, growth = dw_machine_growth(leg->machine);
+    size_t held =
+        atomic_load_explicit(&dw_tally_meter(dw_broker_tally(conn->worker->broker))->held, memory_order_relaxed);
+    if (growth == 0 && dw_buf_len(&leg->machine->held) > 0)
+        return false;
+    if (growth > LARGE_GROWTH)
+        limit -= limit / 4;
+    if (held + growth <= limit)
+        return false;
+    leg->starved = true;
+    dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_LIMIT_MEMORY, 1);
+    dw_worker_starve(conn->worker);
+    return true;
+}
+
+void dw_conn_ready(uv_poll_t *poll, int status, int events)
+{
+    struct dw_leg *leg = poll->data;
+    struct dw_conn *conn = leg->conn;
+    dw_conn_enter(conn);
+    if (status < 0)
+        leg->eof = leg->broken = true;
+    else if (leg == &conn->far && dw_dial_is_under_way(conn)) {
+        if ((events & UV_WRITABLE) && dw_dial_finish(conn) > 0 && conn->front->connected(conn) < 0)
+            dw_conn_doom(conn, "out of memory");
+    } else if ((events & UV_READABLE) && !must_starve(conn, leg)) {
+        if (dw_leg_read(leg, conn->worker->scratch, DW_SCRATCH_BYTES) != 0)
+            dw_conn_pump(conn, leg);
+    }
+    dw_conn_leave(conn);
+}
+
+static void handshake_late(struct dw_conn *conn)
+{
+    struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
+    dw_tally_add(tally, DW_COUNT_LIMIT_HANDSHAKE, 1);
+    if (conn->decision)
+        dw_conn_log(conn, DW_LOG_WARN, "handshake out of time",
+                    conn->far_ready ? "awaiting" : "backend_unreachable",
+                    conn->far_ready ? dw_zmtp_peer_state(conn->near.machine) : conn->backend);
+    else if (conn->near.machine && dw_zmtp_peer_is_silent(conn->near.machine))
+        dw_conn_log(conn, DW_LOG_WARN, "client greeted and then stayed silent: most likely it has no ticket",
+                    "service", conn->listener->service);
+    else
+        dw_conn_log(conn, DW_LOG_WARN, "handshake out of time", "awaiting",
+                    conn->near.machine ? dw_zmtp_peer_state(conn->near.machine) : "connect");
+    if (!conn->decision)
+        dw_tally_add(tally, DW_COUNT_HANDSHAKE_LOST, 1);
+    dw_conn_doom(conn, "handshake out of time");
+}
+
+static void check_silence(struct dw_conn *conn, struct dw_leg *leg, uint64_t now)
+{
+    uint64_t end = silence_ends(leg);
+    if (!end || end > now)
+        return;
+    if (leg->congested || leg->starved) {
+        leg->heard = now; /* it is we who do not listen */
+        return;
+    }
+    bool is_near = leg == &conn->near;
+    dw_conn_log(conn, DW_LOG_WARN,
+                is_near ? "client silent past its heartbeat's TTL" : "backend silent past its TTL", NULL, NULL);
+    finish_towards(conn, other_of(conn, leg), is_near ? "client dead" : "backend dead");
+    close_leg(leg);
+}
+
+static bool is_due(struct dw_conn *conn, enum dw_deadline which, uint64_t now)
+{
+    if (!conn->deadlines[which] || conn->deadlines[which] > now)
+        return false;
+    if (which != DW_AT_SETTLE)
+        conn->deadlines[which] = 0;
+    return true;
+}
+
+static void timer_fired(uv_timer_t *timer)
+{
+    struct dw_conn *conn = timer->data;
+    uint64_t now = dw_worker_now(conn->worker);
+    conn->armed = 0;
+    dw_conn_enter(conn);
+    if (is_due(conn, DW_AT_LINGER, now))
+        dw_conn_doom(conn, "ended");
+    if (is_due(conn, DW_AT_HOLD, now))
+        dw_conn_doom(conn, "refused");
+    if (is_due(conn, DW_AT_ASK, now))
+        dw_admit_expire(conn);
+    if (is_due(conn, DW_AT_HANDSHAKE, now) && conn->phase == DW_PHASE_HANDSHAKE)
+        handshake_late(conn);
+    if (is_due(conn, DW_AT_DIAL, now) && conn->phase == DW_PHASE_HANDSHAKE)
+        dw_dial_due(conn);
+    if (is_due(conn, DW_AT_EXPIRY, now) && conn->phase <= DW_PHASE_OPEN) {
+        dw_conn_log(conn, DW_LOG_INFO, "ticket or decision expired", NULL, NULL);
+        dw_conn_end(conn, "expired");
+    }
+    if (conn->phase == DW_PHASE_OPEN)
+        check_silence(conn, &conn->near, now);
+    if (conn->phase == DW_PHASE_OPEN)
+        check_silence(conn, &conn->far, now);
+    dw_conn_leave(conn);
+}
+
+/* -- identities ---------------------------------------------------------------------------------------- */
+
+void dw_conn_release_identity(struct dw_conn *conn)
+{
+    if (!conn->claimed)
+        return;
+    conn->claimed = false;
+    dw_identity_release(dw_broker_identities(conn->worker->broker), (struct dw_holder){conn->worker, conn->number},
+                        conn->backend, conn->identity);
+}
+
+void dw_conn_superseded(struct dw_conn *conn)
+{
+    dw_conn_enter(conn);
+    if (conn->phase <= DW_PHASE_OPEN) {
+        dw_conn_log(conn, DW_LOG_INFO, "ended for a newer login with the same identity", NULL, NULL);
+        dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_IDENTITY_REPLACED, 1);
+        finish_towards(conn, &conn->far, "replaced by a newer login");
+        close_leg(&conn->near);
+    }
+    dw_conn_leave(conn);
+}
+
+/* -- the beginning ------------------------------------------------------------------------------------- */
+
+static void connect_decided(struct dw_conn *conn, struct dw_decision *d)
+{
+    struct dw_error err = {0};
+    if (d->verdict == DW_DENY) {
+        dw_conn_refused(conn, "refused");
+    } else if (d->verdict == DW_TEMPORARY) {
+        dw_conn_doom(conn, "temporary");
+    } else if (conn->front->begin(conn, &err) < 0) {
+        dw_conn_log(conn, DW_LOG_ERROR, "a connection cannot begin", "why", err.detail);
+        dw_conn_doom(conn, "a connection cannot begin");
+    }
+}
+
+/* "::ffff:192.0.2.7" is 192.0.2.7. */
+static void name_peer(struct dw_conn *conn, int fd)
+{
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    char text[64] = "local";
+    if (getpeername(fd, (struct sockaddr *)&from, &len) == 0 && from.ss_family == AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&from;
+        uv_ip4_name(in, text, sizeof text);
+        conn->port = ntohs(in->sin_port);
+    } else if (from.ss_family == AF_INET6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&from;
+        uv_ip6_name(in6, text, sizeof text);
+        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+            memmove(text, text + 7, strlen(text + 7) + 1);
+        conn->port = ntohs(in6->sin6_port);
+    } else {
+        struct ucred ids;
+        len = sizeof ids;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ids, &len) == 0) {
+            conn->has_ids = true;
+            conn->uid = (long)ids.uid;
+            conn->gid = (long)ids.gid;
+            conn->pid = ids.pid;
+        }
+    }
+    conn->peer = strdup(text);
+}
+
+static bool is_allowed_from(const struct dw_listener_config *listener, int fd)
+{
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    if (listener->allow_from_count == 0 || getpeername(fd, (struct sockaddr *)&from, &len) < 0 ||
+        from.ss_family == AF_UNIX)
+        return true;
+    int family = from.ss_family;
+    const uint8_t *address = (const uint8_t *)&((struct sockaddr_in *)&from)->sin_addr;
+    if (family == AF_INET6) {
+        const struct in6_addr *six = &((struct sockaddr_in6 *)&from)->sin6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(six);
+        address = six->s6_addr + (mapped ? 12 : 0);
+        family = mapped ? AF_INET : AF_INET6;
+    }
+    for (size_t i = 0; i < listener->allow_from_count; i++)
+        if (dw_cidr_contains(&listener->allow_from[i], family, address))
+            return true;
+    return false;
+}
+
+void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd)
+{
+    struct dw_tally *tally = dw_broker_tally(worker->broker);
+    struct dw_error err = {0};
+    struct dw_conn *conn = calloc(1, sizeof *conn);
+    bool entered = false;
+    if (!conn)
+        goto fail;
+    conn->near.fd = conn->far.fd = -1;
+    conn->worker = worker;
+    conn->listener = listener;
+    conn->number = ++worker->next_number;
+    conn->born = dw_worker_now(worker);
+    conn->front = listener->kind == DW_LISTEN_ZMTP ? &dw_front_gateway : &dw_front_outbound;
+    snprintf(conn->id, sizeof conn->id, "%08x.%d.%llx", dw_broker_salt(worker->broker), worker->index,
+             (unsigned long long)conn->number);
+    name_peer(conn, fd);
+    if (!conn->peer) {
+        dw_error_set(&err, DW_ERROR_INTERNAL, "out of memory");
+        goto fail;
+    }
+    if (!is_allowed_from(listener, fd)) {
+        dw_error_set(&err, DW_ERROR_DENIED, "its address is not in allow_from");
+        goto fail;
+    }
+    const struct dw_limits *limits = &worker->settings->config->limits;
+    if (dw_tally_enter(tally, conn->peer, worker->settings->connections, limits->per_peer, &err) < 0)
+        goto fail;
+    entered = true;
+    HASH_ADD(hh, worker->conns, number, sizeof conn->number, conn);
+    if (!conn->hh.tbl)
+        goto fail;
+    dw_leg_tune(fd);
+    if (dw_leg_open(&conn->near, conn, &worker->loop, fd) < 0) {
+        HASH_DEL(worker->conns, conn);
+        fd = -1;
+        dw_error_set(&err, DW_ERROR_INTERNAL, "the loop does not take the socket");
+        goto fail;
+    }
+    conn->handles = 2;
+    conn->settings = dw_settings_hold(worker->settings);
+    uv_timer_init(&worker->loop, &conn->timer);
+    conn->timer.data = conn;
+    dw_tally_add(tally, DW_COUNT_ACCEPTED, 1);
+    dw_conn_enter(conn);
+    dw_conn_deadline(conn, DW_AT_HANDSHAKE, limits->handshake_seconds);
+    dw_conn_log(conn, DW_LOG_DEBUG, "accepted", NULL, NULL);
+    if (dw_host_has(worker->office->host, DW_STAGE_CONNECT))
+        dw_admit_ask(conn, DW_STAGE_CONNECT, false, connect_decided);
+    else
+        connect_decided(conn, &(struct dw_decision){.verdict = DW_ALLOW});
+    dw_conn_leave(conn);
+    return;
+
+fail:
+    dw_log(DW_LOG_WARN, "connection not taken", "listener", listener->name, "peer", conn ? conn->peer : NULL, "why",
+           err.kind ? err.detail : "out of memory", NULL);
+    if (entered)
+        dw_tally_leave(tally, conn->peer);
+    if (fd >= 0)
+        close(fd);
+    if (conn)
+        free(conn->peer);
+    free(conn);
+}

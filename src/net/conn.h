@@ -1,0 +1,153 @@
+/* A connection: the leg towards the one who came to us (`near`), the leg towards where it is joined to (`far`),
+ * and the way between: handshake, questions, decision, dialling, joining, traffic, an orderly end.
+ *
+ *   listener -> dw_conn_new -> connect hook -> the front's `begin` -> its `effect` for each effect of a
+ *   machine -> dw_conn_open -> frames across until one side ends -> the other side gets all that was sent
+ *
+ * Everything runs on the worker's thread.  Entry points from the loop end with dw_conn_leave, which writes what
+ * has gathered, sets what is polled for and when the timer fires, and takes the connection down once it is
+ * `doomed` and nothing of it is in use: only there is anything freed. */
+#ifndef DW_NET_CONN_H
+#define DW_NET_CONN_H
+
+#include "gss/context.h"
+#include "net/leg.h"
+#include "net/worker.h"
+
+#include <uthash.h>
+
+enum dw_deadline {
+    DW_AT_HANDSHAKE, /* the way to traffic takes no longer */
+    DW_AT_ASK, /* nor does a decision */
+    DW_AT_DIAL, /* when the backend is tried again */
+    DW_AT_HOLD, /* a refused client is let go */
+    DW_AT_EXPIRY, /* ticket or decision end */
+    DW_AT_LINGER, /* an orderly end takes no longer */
+    DW_AT_SETTLE, /* the backend has had time to let go of an identity */
+    DW_DEADLINES,
+};
+
+enum dw_phase {
+    DW_PHASE_HANDSHAKE,
+    DW_PHASE_OPEN, /* traffic */
+    DW_PHASE_HELD, /* refused, and kept waiting */
+    DW_PHASE_ENDING, /* what was sent is being delivered */
+    DW_PHASE_DOOMED, /* to be freed as soon as nothing uses it */
+};
+
+/* What one front does differently. */
+struct dw_front_ops {
+    enum dw_front front;
+    const char *mechanism;
+    /* The connect hook let it pass: make the near machine.  -1 with `err` told. */
+    int (*begin)(struct dw_conn *conn, struct dw_error *err);
+    /* An effect other than DW_NEED, DW_DATA and DW_CLOSE. */
+    void (*effect)(struct dw_conn *conn, struct dw_leg *leg, enum dw_act act, struct dw_effect *fx);
+    /* The far leg's socket is connected: make its machine.  -1: memory is out. */
+    int (*connected)(struct dw_conn *conn);
+    /* Whether a far side that is lost during the handshake is dialled again. */
+    bool redials;
+};
+extern const struct dw_front_ops dw_front_gateway, dw_front_outbound;
+
+/* What is known of a login until it is joined: the event and what it borrows from. */
+struct dw_question {
+    struct dw_event event;
+    struct dw_buf service;
+    struct dw_ask *ask;
+    struct dw_office *office;
+    uint64_t started; /* microseconds of the monotonic clock */
+    void (*then)(struct dw_conn *conn, struct dw_decision *decision);
+    bool is_verdict, is_waiting;
+};
+
+/* How long a backend gets, after it has closed its side, to forget an identity: libzmq drops it when the
+ * application next calls into the socket. */
+#define DW_IDENTITY_SETTLE_SECONDS 0.1
+
+struct dw_conn {
+    UT_hash_handle hh;
+    uint64_t number;
+    struct dw_worker *worker;
+    struct dw_settings *settings;
+    const struct dw_listener_config *listener;
+    const struct dw_front_ops *front;
+    enum dw_phase phase;
+    struct dw_leg near, far;
+    uv_timer_t timer;
+    uint64_t deadlines[DW_DEADLINES]; /* loop time; 0: none */
+    uint64_t armed; /* what the timer is set to */
+    uint64_t born;
+    int handles; /* of the loop, not yet closed */
+    int depth; /* entry points on the stack */
+    int works; /* pool jobs under way */
+    char id[24];
+    char *peer; /* address, as events and limits have it */
+    int port;
+    bool has_ids;
+    long uid, gid, pid;
+    struct dw_question *question; /* until joined */
+    char *principal, *user;
+    struct dw_decision *decision; /* the allow, until joined */
+    struct dw_dial *dial;
+    struct dw_address backend_address; /* when the decision names one */
+    double ticket_ends; /* seconds since 1970; 0: never */
+    char *backend; /* where the far leg goes, as text */
+    struct dw_buf far_meta; /* the far READY's properties, until joined */
+    struct dw_buf near_meta; /* the near's, while it waits */
+    struct dw_span identity; /* claimed at the backend; owned */
+    bool claimed; /* the identity, or a place in the queue for it */
+    bool is_waiting; /* in that queue */
+    bool user_counted;
+    bool far_ready; /* the far READY has come, once */
+    bool far_present; /* and the far leg is still the one that sent it */
+    bool is_noted; /* counted at its backend */
+    bool all_shut; /* at the end: our sides of both legs are */
+    /* Outbound: the context and its first token, until the peer's greeting has come. */
+    struct dw_context *context;
+    struct dw_buf first_token;
+    int first_progress;
+    bool step_wanted;
+    const char *reason; /* why it ended, for the log and the close hook */
+};
+
+/* Takes the accepted socket.  Everything that goes wrong is logged and the socket closed. */
+void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd);
+
+void dw_conn_enter(struct dw_conn *conn);
+void dw_conn_leave(struct dw_conn *conn);
+/* Takes effects off the leg's machine until it needs more, or the other side is full. */
+void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg);
+/* Traffic from now on: both machines are open. */
+void dw_conn_open(struct dw_conn *conn);
+
+/* Ends without more ado: the far side is still given all that was sent to it, the near side what waits
+ * for it, unless it is gone. */
+void dw_conn_end(struct dw_conn *conn, const char *reason);
+/* Ends a connection that was refused for good: held for a while first if its listener says so. */
+void dw_conn_refused(struct dw_conn *conn, const char *reason);
+/* Ends at once. */
+void dw_conn_doom(struct dw_conn *conn, const char *reason);
+/* Asks it to end by itself: no more is taken in than what is on its way. */
+void dw_conn_drain(struct dw_conn *conn);
+
+/* Closes the far leg, which may be opened again once its `is_closing` is down. */
+void dw_conn_close_far(struct dw_conn *conn);
+
+/* A line in the log with what is known of the connection. */
+void dw_conn_log(const struct dw_conn *conn, enum dw_log_level level, const char *what, const char *key,
+                 const char *value);
+void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double seconds);
+void dw_conn_no_deadline(struct dw_conn *conn, enum dw_deadline which);
+
+/* The socket is ready: leg.c's poll callback. */
+void dw_conn_ready(uv_poll_t *poll, int status, int events);
+/* Gives back an identity that was claimed. */
+void dw_conn_release_identity(struct dw_conn *conn);
+/* Outbound: goes on when both the peer's greeting and our first token are there. */
+void dw_outbound_go(struct dw_conn *conn);
+/* The backend let go, or another login wants the identity: posted by the registry. */
+void dw_conn_granted(struct dw_conn *conn);
+void dw_conn_superseded(struct dw_conn *conn);
+
+#endif

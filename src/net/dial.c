@@ -1,0 +1,196 @@
+/* Dialling: see dial.h. */
+#include "net/dial.h"
+
+#include "net/broker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FIRST_PAUSE 0.005
+#define LONGEST_PAUSE 0.25
+
+struct dw_dial {
+    const struct dw_address *address;
+    double pause;
+    bool connecting, resolving, complained;
+};
+
+static void lookup(struct dw_conn *conn);
+
+static void attempt_failed(struct dw_conn *conn, const char *why)
+{
+    struct dw_dial *dial = conn->dial;
+    dial->connecting = false;
+    dw_conn_close_far(conn);
+    dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_BACKEND_FAILED, 1);
+    if (!dial->complained) {
+        dial->complained = true;
+        dw_log(DW_LOG_WARN, "backend not reached, trying on", "id", conn->id, "listener", conn->listener->name,
+               "backend", dial->address->text, "why", why, NULL);
+    }
+    dw_conn_deadline(conn, DW_AT_DIAL, dial->pause);
+    dial->pause = dial->pause * 2 < LONGEST_PAUSE ? dial->pause * 2 : LONGEST_PAUSE;
+}
+
+static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_t len)
+{
+    struct dw_dial *dial = conn->dial;
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        attempt_failed(conn, strerror(errno));
+        return;
+    }
+    int rc;
+    do
+        rc = connect(fd, to, len);
+    while (rc < 0 && errno == EINTR);
+    if (rc < 0 && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        attempt_failed(conn, error == EAGAIN ? "its backlog is full" : strerror(error));
+        return;
+    }
+    dw_leg_tune(fd);
+    if (dw_leg_open(&conn->far, conn, &conn->worker->loop, fd) < 0) {
+        attempt_failed(conn, "the loop does not take the socket");
+        return;
+    }
+    conn->handles++;
+    dial->connecting = true;
+    if (rc == 0) {
+        dial->connecting = false;
+        if (conn->front->connected(conn) < 0)
+            dw_conn_doom(conn, "out of memory");
+        return;
+    }
+    conn->far.interest = UV_WRITABLE;
+    uv_poll_start(&conn->far.poll, UV_WRITABLE, dw_conn_ready);
+}
+
+static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+    struct dw_conn *conn = request->data;
+    free(request);
+    conn->works--;
+    dw_conn_enter(conn);
+    if (conn->dial)
+        conn->dial->resolving = false;
+    if (conn->phase == DW_PHASE_HANDSHAKE && conn->dial) {
+        if (status < 0)
+            attempt_failed(conn, uv_strerror(status));
+        else
+            connect_to(conn, found->ai_addr, found->ai_addrlen);
+    }
+    if (found)
+        uv_freeaddrinfo(found);
+    dw_conn_leave(conn);
+}
+
+static void lookup(struct dw_conn *conn)
+{
+    struct dw_dial *dial = conn->dial;
+    uv_getaddrinfo_t *request = calloc(1, sizeof *request);
+    char port[8];
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    snprintf(port, sizeof port, "%d", dial->address->port);
+    if (!request) {
+        attempt_failed(conn, "out of memory");
+        return;
+    }
+    request->data = conn;
+    int rc = uv_getaddrinfo(&conn->worker->loop, request, resolved, dial->address->host, port, &hints);
+    if (rc < 0) {
+        free(request);
+        attempt_failed(conn, uv_strerror(rc));
+        return;
+    }
+    dial->resolving = true;
+    conn->works++;
+}
+
+static void attempt(struct dw_conn *conn)
+{
+    const struct dw_address *a = conn->dial->address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    } to = {0};
+    socklen_t len = 0;
+    if (a->scheme == DW_IPC) {
+        size_t size = strlen(a->path);
+        to.un.sun_family = AF_UNIX;
+        memcpy(to.un.sun_path, a->path, size < sizeof to.un.sun_path ? size : sizeof to.un.sun_path - 1);
+        /* An abstract name has no NUL at its end, and one before its start. */
+        len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + (a->path[0] != '@'));
+        if (a->path[0] == '@')
+            to.un.sun_path[0] = '\0';
+    } else if (uv_ip4_addr(a->host, a->port, &to.in) == 0) {
+        len = sizeof to.in;
+    } else if (uv_ip6_addr(a->host, a->port, &to.in6) == 0) {
+        len = sizeof to.in6;
+    }
+    if (len)
+        connect_to(conn, &to.any, len);
+    else
+        lookup(conn);
+}
+
+void dw_dial_start(struct dw_conn *conn, const struct dw_address *address)
+{
+    if (!conn->dial && !(conn->dial = calloc(1, sizeof *conn->dial))) {
+        dw_conn_doom(conn, "out of memory");
+        return;
+    }
+    conn->dial->address = address;
+    conn->dial->pause = FIRST_PAUSE;
+    attempt(conn);
+}
+
+void dw_dial_retry(struct dw_conn *conn, const char *why)
+{
+    if (!conn->dial) {
+        dw_conn_doom(conn, "the far side was lost");
+        return;
+    }
+    attempt_failed(conn, why);
+}
+
+void dw_dial_due(struct dw_conn *conn)
+{
+    if (conn->far.is_closing)
+        dw_conn_deadline(conn, DW_AT_DIAL, FIRST_PAUSE);
+    else if (conn->dial && conn->far.fd < 0 && !conn->dial->resolving)
+        attempt(conn);
+}
+
+int dw_dial_finish(struct dw_conn *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(conn->far.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        error = errno;
+    if (error) {
+        attempt_failed(conn, strerror(error));
+        return 0;
+    }
+    conn->dial->connecting = false;
+    return 1;
+}
+
+bool dw_dial_is_under_way(const struct dw_conn *conn)
+{
+    return conn->dial && conn->dial->connecting;
+}
+
+void dw_dial_free(struct dw_conn *conn)
+{
+    free(conn->dial);
+    conn->dial = NULL;
+}

@@ -1,0 +1,123 @@
+/* A leg: see leg.h. */
+#include "net/leg.h"
+
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void dw_leg_tune(int fd)
+{
+    int on = 1, idle = 30, interval = 10, probes = 3;
+    /* On a unix socket these fail, and need not hold. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+int dw_leg_open(struct dw_leg *leg, struct dw_conn *conn, uv_loop_t *loop, int fd)
+{
+    *leg = (struct dw_leg){.conn = conn, .machine = leg->machine, .fd = fd, .heard = uv_now(loop)};
+    if (uv_poll_init(loop, &leg->poll, fd) < 0) {
+        close(fd);
+        leg->fd = -1;
+        return -1;
+    }
+    leg->poll.data = leg;
+    leg->is_open = true;
+    return 0;
+}
+
+size_t dw_leg_waiting(const struct dw_leg *leg)
+{
+    return leg->machine && !leg->broken ? dw_buf_len(&leg->machine->out) : 0;
+}
+
+int dw_leg_read(struct dw_leg *leg, uint8_t *scratch, size_t size)
+{
+    size_t len = size;
+    bool discard = leg->discarding || !leg->machine;
+    uint8_t *room = discard ? scratch : dw_machine_room(leg->machine, scratch, size, &len);
+    if (!room)
+        return 0;
+    ssize_t n;
+    do
+        n = read(leg->fd, room, len);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 0;
+    if (n <= 0) {
+        leg->eof = true;
+        if (n < 0)
+            leg->broken = true;
+        return -1;
+    }
+    leg->bytes_in += (size_t)n;
+    leg->heard = uv_now(leg->poll.loop);
+    if (!discard)
+        dw_machine_filled(leg->machine, room, (size_t)n);
+    return 1;
+}
+
+void dw_leg_flush(struct dw_leg *leg)
+{
+    if (leg->fd < 0 || leg->broken)
+        return;
+    struct dw_buf *out = leg->machine ? &leg->machine->out : NULL;
+    while (out && dw_buf_len(out) > 0) {
+        struct dw_span waiting = dw_buf_span(out);
+        ssize_t n = send(leg->fd, waiting.at, waiting.len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (n < 0) {
+            leg->broken = true;
+            return;
+        }
+        leg->bytes_out += (size_t)n;
+        dw_buf_take(out, (size_t)n);
+    }
+    if (out && dw_buf_len(out) == 0)
+        dw_buf_clear(out, 0);
+    if (leg->finishing && !leg->shut && (!out || dw_buf_len(out) == 0)) {
+        shutdown(leg->fd, SHUT_WR);
+        leg->shut = true;
+    }
+}
+
+void dw_leg_watch(struct dw_leg *leg, bool want_read, uv_poll_cb ready)
+{
+    if (!leg->is_open)
+        return;
+    int want = want_read && !leg->eof ? UV_READABLE : 0;
+    if (dw_leg_waiting(leg) > 0)
+        want |= UV_WRITABLE;
+    if (want == leg->interest)
+        return;
+    leg->interest = want;
+    if (want)
+        uv_poll_start(&leg->poll, want, ready);
+    else
+        uv_poll_stop(&leg->poll);
+}
+
+void dw_leg_close(struct dw_leg *leg, uv_close_cb closed)
+{
+    if (leg->is_open) {
+        leg->is_open = false;
+        leg->is_closing = true;
+        leg->interest = 0;
+        uv_poll_stop(&leg->poll);
+        uv_close((uv_handle_t *)&leg->poll, closed);
+    }
+    if (leg->fd >= 0) {
+        close(leg->fd);
+        leg->fd = -1;
+    }
+}
