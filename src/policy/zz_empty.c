@@ -1,1 +1,0 @@
-/* placeholder */ extern int dw_nothing_policy;
