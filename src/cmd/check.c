@@ -1,0 +1,140 @@
+/* durward check: finds mistakes in a configuration or in policies before they run. */
+#include "cmd/check.h"
+#include "cmd/cmd.h"
+
+#include "policy/host.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int usage(FILE *out)
+{
+    fputs("usage: durward check -c CONFIG\n"
+          "       durward check POLICY...\n\n"
+          "Finds mistakes before they run, each told as file:line: message.  Of a configuration it checks\n"
+          "every key, then what it names: policies load, keytabs hold the listeners' keys and are nobody\n"
+          "else's to read, folders are there and writable.  No port is opened, no KDC is asked.\n\n"
+          "  -c, --config CONFIG   a configuration, as for 'durward serve'\n"
+          "  -h, --help            this text\n\n"
+          "A line that says 'warning:' tells of a risk that may have been chosen, such as a backend on\n"
+          "another machine.\n\n"
+          "exit code: 0 clean, or warnings only; 1 findings; 2 usage\n",
+          out);
+    return out == stdout ? 0 : 2;
+}
+
+void dw_check_tell(struct dw_check *check, enum dw_check_weight weight, const char *where, const char *format, ...)
+{
+    char message[1024];
+    struct dw_buf line = {0};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    if (weight == DW_CHECK_WARNING)
+        check->warnings++;
+    else
+        check->findings++;
+    if (dw_buf_printf(&line, "%s: %s%s\n", where, weight == DW_CHECK_WARNING ? "warning: " : "", message) < 0) {
+        printf("%s: %s\n", where, message);
+        return;
+    }
+    struct dw_span told = dw_buf_span(&check->told), now = dw_buf_span(&line);
+    if (!memmem(told.at, told.len, now.at, now.len)) {
+        fwrite(now.at, 1, now.len, stdout);
+        dw_buf_put(&check->told, now);
+    }
+    dw_buf_free(&line);
+}
+
+/* Whether a message says where, as "file:12: ..". */
+static bool has_place(const char *message)
+{
+    for (const char *colon = strchr(message, ':'); colon; colon = strchr(colon + 1, ':')) {
+        size_t digits = strspn(colon + 1, "0123456789");
+        if (digits && colon[1 + digits] == ':')
+            return true;
+    }
+    return false;
+}
+
+static void check_policy(struct dw_check *check, const char *path, const char *named_at,
+                         const char *const *refuse_users)
+{
+    const char *const paths[] = {path, NULL};
+    struct dw_host_options options = {.policies = paths, .refuse_users = refuse_users};
+    struct dw_error err = {0};
+    char first[4200];
+    snprintf(first, sizeof first, "%s:1", path);
+    if (access(path, R_OK) < 0) {
+        dw_check_tell(check, DW_CHECK_FINDING, named_at ? named_at : first, "policy %s cannot be read: %s", path,
+                      strerror(errno));
+        return;
+    }
+    dw_check_trust(check, named_at ? named_at : first, "policy", path);
+    struct dw_host *host = dw_host_new(&options, &err);
+    if (!host && has_place(err.detail)) {
+        printf("%s\n", err.detail);
+        check->findings++;
+    } else if (!host) {
+        dw_check_tell(check, DW_CHECK_FINDING, first, "%s", err.detail);
+    }
+    dw_host_free(&host);
+}
+
+static void check_configuration(struct dw_check *check, const char *path)
+{
+    struct dw_buf findings = {0};
+    struct dw_config *config = dw_config_load(path, &findings);
+    struct dw_span told = dw_buf_span(&findings);
+    fwrite(told.at, 1, told.len, stdout);
+    dw_buf_free(&findings);
+    if (!config) {
+        check->findings++;
+        return;
+    }
+    const char *where = dw_config_where(config, NULL, "");
+    dw_check_trust(check, where, "configuration", config->file);
+    if (!config->listener_count)
+        dw_check_tell(check, DW_CHECK_WARNING, where, "no listener is configured: there is nothing to serve");
+    if (!config->policies)
+        dw_check_tell(check, DW_CHECK_WARNING, where, "no policy is configured: nobody passes");
+    for (size_t i = 0; config->policies && config->policies[i]; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "policy[%zu]", i + 1);
+        check_policy(check, config->policies[i], dw_config_where(config, NULL, key),
+                     (const char *const *)config->refuse_users);
+    }
+    dw_check_world(check, config);
+    dw_config_release(&config);
+}
+
+int dw_cmd_check(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct dw_check check = {0};
+    const char *config = NULL;
+    int option;
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (option == 'h')
+            return usage(stdout);
+        if (option != 'c' || config)
+            return usage(stderr);
+        config = optarg;
+    }
+    if (!config == (optind == argc))
+        return usage(stderr);
+    if (config)
+        check_configuration(&check, config);
+    for (; optind < argc; optind++)
+        check_policy(&check, argv[optind], NULL, NULL);
+    dw_buf_free(&check.told);
+    if (fflush(stdout) != 0)
+        return 1;
+    return check.findings ? 1 : 0;
+}
