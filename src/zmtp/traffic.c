@@ -41,7 +41,8 @@ int dw_zmtp_wrap(struct dw_zmtp_peer *p, uint8_t outer, uint8_t flags, struct dw
     uint8_t prefix[24];
     size_t start = dw_buf_len(out), wrapped = dw_context_wrapped_size(p->context, 1 + head.len + body.len);
     if (wrapped > UINT32_MAX)
-        return dw_error_set(err, DW_ERROR_LIMIT, "a message part of %zu octets does not fit into MESSAGE", body.len);
+        return dw_error_set(err, DW_ERROR_LIMIT, "a message part of %zu octets does not fit into MESSAGE",
+                            body.len);
     prefix[0] = flags;
     memcpy(prefix + 1, head.at, head.len);
     if (dw_frame_begin(out, outer, MESSAGE_HEAD + wrapped) < 0 || dw_command_name(out, p->dialect, "MESSAGE") < 0 ||

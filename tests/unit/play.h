@@ -4,6 +4,7 @@
  *   # a comment
  *   == what the conversation is about          begins one; a file holds many
  *   : acceptor limit=1000                      which machine, with what options
+ *   @ an earlier conversation                  begin as that one went (other options may follow)
  *   > command INITIATE "toy:alice"             the peer says
  *   < command INITIATE "toy:done"              the machine says: the very octets
  *   ? admit principal=alice                    an effect of the machine, in order
@@ -33,6 +34,7 @@ struct play_word {
 struct play_line {
     int number;
     char mark; /* : > < ? = ! */
+    char *source; /* as it stands in the file */
     size_t count;
     struct play_word word[PLAY_MOST_WORDS];
 };

@@ -92,7 +92,44 @@ static struct play_line *take_line(const char *text, int number)
     return line;
 }
 
-static int add_line(struct play_script *script, const char *path, char *text, int number)
+static void free_line(struct play_line *line)
+{
+    for (size_t i = 0; i < line->count; i++) {
+        free(line->word[i].key);
+        free(line->word[i].text);
+    }
+    free(line->source);
+    free(line);
+}
+
+static int append(struct play_conversation *c, const char *text, int number)
+{
+    struct play_line *line = take_line(text, number);
+    line->source = dw_text_dup(dw_span_str(text));
+    /* Other options for a conversation that begins like an earlier one. */
+    if (line->mark == ':' && c->count > 0) {
+        free_line(c->line[0]);
+        c->line[0] = line;
+        return 0;
+    }
+    c->line = more(c->line, c->count, sizeof *c->line);
+    c->line[c->count++] = line;
+    return line->mark ? 0 : -1;
+}
+
+/* Begins as the earlier conversation of that title went. */
+static int begin_like(struct play_script *script, struct play_conversation *c, const char *title)
+{
+    for (struct play_conversation *earlier = script->conversation; earlier < c; earlier++)
+        if (strcmp(earlier->title, title) == 0) {
+            for (size_t i = 0; i < earlier->count; i++)
+                append(c, earlier->line[i]->source, earlier->line[i]->number);
+            return 0;
+        }
+    return -1;
+}
+
+static int add_line(struct play_script *script, const char *path, const char *text, int number)
 {
     struct play_conversation *c = script->count ? &script->conversation[script->count - 1] : NULL;
     if (*text == '\0' || *text == '#')
@@ -105,9 +142,7 @@ static int add_line(struct play_script *script, const char *path, char *text, in
     }
     if (!c)
         return -1;
-    c->line = more(c->line, c->count, sizeof *c->line);
-    c->line[c->count] = take_line(text, number);
-    return c->line[c->count++]->mark ? 0 : -1;
+    return strncmp(text, "@ ", 2) == 0 ? begin_like(script, c, text + 2) : append(c, text, number);
 }
 
 int play_load(struct play_script *script, const char *path)
@@ -136,13 +171,8 @@ void play_free(struct play_script *script)
 {
     for (size_t i = 0; i < script->count; i++) {
         struct play_conversation *c = &script->conversation[i];
-        for (size_t j = 0; j < c->count; j++) {
-            for (size_t k = 0; k < c->line[j]->count; k++) {
-                free(c->line[j]->word[k].key);
-                free(c->line[j]->word[k].text);
-            }
-            free(c->line[j]);
-        }
+        for (size_t j = 0; j < c->count; j++)
+            free_line(c->line[j]);
         free(c->line);
         free(c->title);
     }
