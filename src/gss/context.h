@@ -13,7 +13,7 @@
 
 struct dw_context;
 
-/* Accepts with `cred`, which must outlive the context's handshake.  NULL when memory is out. */
+/* Accepts with `cred`; Kerberos 5 alone, and nothing that is not a well-formed AP-REQ.  NULL when memory is out. */
 struct dw_context *dw_context_accept(const struct dw_cred *cred);
 /* Initiates towards `service` ("zmq@host", or a full principal "zmq/host@REALM"; `realm`, if not NULL, is
  * appended to a name that has none).  Mutual authentication, replay detection and confidentiality are asked for. */
@@ -32,8 +32,11 @@ int dw_context_step(struct dw_context *ctx, struct dw_span token, struct dw_buf 
 const char *dw_context_peer(const struct dw_context *ctx); /* full principal name, quoted; borrowed */
 const char *dw_context_target(const struct dw_context *ctx); /* acceptor's own name that the ticket was for */
 bool dw_context_is_anonymous(const struct dw_context *ctx);
-double dw_context_expires(const struct dw_context *ctx); /* seconds since 1970; 0: without end */
-/* Fills event->gss (and nothing else) with spans that live as long as the context. */
+/* Seconds since 1970; 0: without end.  An acceptor lets in a ticket that ended within the clock skew that krb5.conf
+ * tolerates; only then is this the ticket's end and that skew. */
+double dw_context_expires(const struct dw_context *ctx);
+/* Fills event->gss (and nothing else); its lists live until dw_context_settle, and are empty from then on.  Only what
+ * stands authenticated in the ticket is listed; a PAC once, whole. */
 void dw_context_describe(const struct dw_context *ctx, struct dw_event *event);
 
 /* Appends gss_wrap(head || body) to `out`, with confidentiality.  Exactly the octets that gss_wrap would
@@ -44,12 +47,13 @@ int dw_context_wrap(struct dw_context *ctx, struct dw_span head, struct dw_span 
 size_t dw_context_wrapped_size(struct dw_context *ctx, size_t plain);
 
 /* Unwraps in place: `plain` points into `token`, whose octets are overwritten.  -1 with `err` told
- * (DW_ERROR_PROTOCOL) when the token is not the peer's, is replayed, or was not made with
- * confidentiality. */
+ * (DW_ERROR_PROTOCOL) when the token is not the peer's, was not made with confidentiality, or is not the
+ * one that follows its predecessor. */
 int dw_context_unwrap(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain,
                       struct dw_error *err);
 
-/* The handshake is over: lets go of what only it needed (names, tokens), keeps the session keys. */
+/* The handshake is over: lets go of what only it needed (credential, attributes); keeps the session keys and both
+ * names. */
 void dw_context_settle(struct dw_context *ctx);
 
 #endif

@@ -118,6 +118,10 @@ done:
 
 struct dw_cred *dw_cred_acceptor(const struct dw_acceptor_options *options, struct dw_error *err)
 {
+    if (!options->keytab) {
+        dw_error_set(err, DW_ERROR_TEMPORARY, "no keytab is named");
+        return NULL;
+    }
     struct dw_cred *cred = calloc(1, sizeof *cred);
     bool failed = !cred;
     if (cred) {

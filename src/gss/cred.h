@@ -5,6 +5,8 @@
  * read once and again when the file has changed, so a key roll-over needs no restart and an old kvno
  * that is still in the keytab is still accepted.
  *
+ * A context keeps what it was made of: its credential may be refreshed, or freed, under it.
+ *
  * A credential belongs to one thread, except that an initiator's may be used by a pool thread while its
  * owner waits for it. */
 #ifndef DW_GSS_CRED_H
@@ -18,8 +20,9 @@ struct dw_cred;
 struct dw_acceptor_options {
     const char *keytab; /* path; required */
     const char *service; /* "zmq@host" (host-based), "zmq/host@REALM", "zmq/host"; NULL: any key in the keytab */
-    const char *
-        realm; /* the realm to answer in, for a service that names none; NULL: whichever the keytab has, or each of them */
+    /* The realm to answer in, for a service that names none.  NULL: whichever the keytab has; if it has several, a
+     * ticket for any of them is good, and dw_context_target tells which. */
+    const char *realm;
     const char *rcache; /* "file2:/var/lib/durward/rcache"; NULL: "none:" */
 };
 
@@ -28,7 +31,8 @@ struct dw_acceptor_options {
 struct dw_cred *dw_cred_acceptor(const struct dw_acceptor_options *options, struct dw_error *err);
 
 /* Looks whether the keytab file has changed since it was read and, if so, acquires again.  One stat(2)
- * when it has not.  -1 with `err` told when the new file is unusable: the old keys then go on serving. */
+ * when it has not.  -1 with `err` told when the new file is unusable: the old keys then go on serving, and
+ * it is not told again before the file changes again. */
 int dw_cred_refresh(struct dw_cred *cred, struct dw_error *err);
 
 struct dw_initiator_options {

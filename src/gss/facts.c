@@ -53,6 +53,14 @@ static int add_attribute(struct gathering *g, gss_buffer_t name)
     return rc;
 }
 
+/* A PAC is listed whole and once more by its parts, and each costs the library a context of its own: the whole,
+ * "urn:mspac:", is enough. */
+static bool is_part_of_pac(const gss_buffer_desc *name)
+{
+    static const struct dw_span whole = DW_SPAN_OF("urn:mspac:");
+    return name->length > whole.len && memcmp(name->value, whole.at, whole.len) == 0;
+}
+
 static struct dw_span span_in(const struct dw_buf *octets, size_t at, size_t len)
 {
     return dw_span_make(dw_buf_span(octets).at + at, len);
@@ -94,7 +102,8 @@ struct dw_facts *dw_facts_gather(gss_name_t name, struct dw_error *err)
     }
     int rc = 0;
     for (size_t i = 0; names && i < names->count && rc == 0; i++)
-        rc = add_attribute(&g, &names->elements[i]);
+        if (!is_part_of_pac(&names->elements[i]))
+            rc = add_attribute(&g, &names->elements[i]);
     facts = rc == 0 ? facts_of(&g) : NULL;
     if (!facts)
         dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");

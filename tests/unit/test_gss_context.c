@@ -494,6 +494,27 @@ static void clients_mistakes_are_classed(void)
     dw_cred_free(&cred);
 }
 
+static void a_refused_client_learns_why(void)
+{
+    struct dw_error err;
+    struct dw_buf there = {0}, back = {0}, out = {0};
+    struct dw_cred *server = acceptor(getenv("REALM_KEYTAB"), "other@localhost", NULL, NULL);
+    struct dw_cred *client = initiator(login("alice"), NULL, NULL, &err);
+    struct dw_context *ours = dw_context_initiate(client, "zmq@localhost", NULL, &err);
+    CHECK_INT(dw_context_step(ours, DW_SPAN_NONE, &there, &err), DW_CONTEXT_MORE);
+    struct dw_context *theirs = accept_token(server, dw_buf_span(&there), &back, &err);
+    CHECK(theirs == NULL && dw_buf_len(&back) > 0);
+    CHECK_INT(dw_context_step(ours, dw_buf_span(&back), &out, &err), -1);
+    CHECK_INT(err.kind, DW_ERROR_DENIED);
+    HAS(err.detail, "login to zmq/localhost@HOME.TEST");
+    dw_context_free(&ours);
+    dw_cred_free(&server);
+    dw_cred_free(&client);
+    dw_buf_free(&there);
+    dw_buf_free(&back);
+    dw_buf_free(&out);
+}
+
 static void tokens_that_are_none_are_refused(void)
 {
     struct dw_error err;
@@ -551,6 +572,7 @@ int main(void)
     RUN(indicators_and_attributes_are_read);
     RUN(anonymous_clients_are_told);
     RUN(clients_mistakes_are_classed);
+    RUN(a_refused_client_learns_why);
     RUN(tokens_that_are_none_are_refused);
     return check_done();
 }
