@@ -244,14 +244,31 @@ local function default(table_, values)
   end
 end
 
---- Whether two sockets cannot be bound side by side.
-local function collide(a, b)
+-- Every address of a family: what is bound to one takes the port of all.
+local every = { ["*"] = { [4] = true, [6] = true }, ["0.0.0.0"] = { [4] = true }, ["::"] = { [6] = true } }
+
+--- Whether two addresses are one place, or an address of one stands for the other's.
+local function same_place(a, b)
   if a.scheme ~= b.scheme then
     return false
   elseif a.scheme == "ipc" then
     return a.path == b.path
   end
-  return a.port == b.port and a.port ~= 0 and (a.host == b.host or a.host == "*" or b.host == "*")
+  return a.port == b.port and a.port ~= 0 and a.plain_host == b.plain_host
+end
+
+--- Whether two sockets cannot be bound side by side.
+local function collide(a, b)
+  if a.scheme ~= "tcp" or b.scheme ~= "tcp" or a.port ~= b.port or a.port == 0 then
+    return same_place(a, b)
+  end
+  local all_a, all_b = every[a.plain_host] or {}, every[b.plain_host] or {}
+  return same_place(a, b) or all_a[b.family] or all_b[a.family] or a.host == "*" or b.host == "*"
+end
+
+--- Whether who connects to `to` reaches the socket bound at `at` of this machine, as far as names tell.
+local function reaches(to, at)
+  return same_place(to, at) or to.scheme == "tcp" and to.is_local and collide(to, at)
 end
 
 local function check_forward(ctx, found, path)
@@ -355,8 +372,8 @@ local function check_addresses(ctx, all)
   for _, one in ipairs(all) do
     local at = ctx.path(one.at, "backend")
     for _, other in ipairs(one.kind == "zmtp" and one.backend and bound or {}) do
-      if other.kind == "zmtp" and collide(one.backend, other.listen) then
-        ctx:note(at, "%s is %s, where %s itself listens: a backend speaks ZMTP without a login", ctx.show(at),
+      if other.kind == "zmtp" and reaches(one.backend, other.listen) then
+        ctx:note(at, "%s is %s, where %s listens: a backend speaks ZMTP without a login", ctx.show(at),
           ctx.quote(one.backend.text), ctx.show(other.at))
       end
     end

@@ -81,7 +81,9 @@ static void check_policy(struct dw_check *check, const char *path, const char *n
         printf("%s\n", err.detail);
         check->findings++;
     } else if (!host) {
-        dw_check_tell(check, DW_CHECK_FINDING, first, "%s", err.detail);
+        size_t len = strlen(path);
+        bool named = !strncmp(err.detail, path, len) && !strncmp(err.detail + len, ": ", 2);
+        dw_check_tell(check, DW_CHECK_FINDING, first, "%s", err.detail + (named ? len + 2 : 0));
     }
     dw_host_free(&host);
 }

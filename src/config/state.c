@@ -4,6 +4,7 @@
 #include "base/embed.h"
 #include "base/text.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -225,7 +226,24 @@ static void set_text(lua_State *L, const char *key, const char *text)
     lua_setfield(L, -2, key);
 }
 
-/* door.address(text): { scheme, text, host, port, path, is_local }, or nil and why. */
+/* The host in one spelling, and its family (0: a name), for comparing. */
+static void set_host(lua_State *L, const char *host)
+{
+    uint8_t address[16];
+    char plain[INET6_ADDRSTRLEN];
+    int family = 0;
+    if (!strcasecmp(host, "localhost"))
+        host = "127.0.0.1";
+    if (inet_pton(AF_INET, host, address) == 1)
+        family = 4;
+    else if (inet_pton(AF_INET6, host, address) == 1)
+        family = 6;
+    set_text(L, "plain_host", family == 6 ? inet_ntop(AF_INET6, address, plain, sizeof plain) : host);
+    lua_pushinteger(L, family);
+    lua_setfield(L, -2, "family");
+}
+
+/* door.address(text): { scheme, text, host, port, path, is_local, .. }, or nil and why. */
 static int door_address(lua_State *L)
 {
     struct dw_config_state *state = state_of(L);
@@ -246,6 +264,7 @@ static int door_address(lua_State *L)
     if (address->scheme == DW_TCP) {
         lua_pushinteger(L, address->port);
         lua_setfield(L, -2, "port");
+        set_host(L, address->host);
     }
     lua_pushboolean(L, dw_address_is_local(address));
     lua_setfield(L, -2, "is_local");

@@ -139,7 +139,7 @@ static void listeners(void)
            "c.lua:2: zmtp_out[2].listen is \"ipc:///run/o\", where zmtp_out[1] listens already\n");
     EXPECT("return { keytab = 'k', zmtp = { {name = 'b', listen = 'tcp://*:1', service = 'zmq@h',\n"
            " backend = 'tcp://127.0.0.1:1'} } }",
-           "c.lua:2: zmtp[1].backend is \"tcp://127.0.0.1:1\", where zmtp[1] itself listens: a backend speaks ZMTP "
+           "c.lua:2: zmtp[1].backend is \"tcp://127.0.0.1:1\", where zmtp[1] listens: a backend speaks ZMTP "
            "without a login\n");
     EXPECT(
         "return { keytab = 'k', zmtp = { {" ZMTP ",\n forward = { 'X-App', 'user-id', 'Socket-Type',\n"
@@ -171,6 +171,47 @@ static void listeners(void)
            "c.lua:3: zmtp_out[2].allow_from[1]: '10.0.0.1/8' has bits past its prefix, did you mean '10.0.0.0/8'?\n"
            "c.lua:3: zmtp_out[2].allow_from[2]: 'x' is no address range, as in 192.0.2.0/24 or 2001:db8::/32\n"
            "c.lua:3: zmtp_out[2].allow_from[3]: '10.0.0.0/33' has a prefix that is not a number from 0 to 32\n");
+}
+
+/* Two listeners, at `one` and `two`: whether the second is told to be in the first's way. */
+static bool collide(const char *one, const char *two)
+{
+    struct dw_buf text = {0}, findings = {0};
+    dw_buf_printf(
+        &text,
+        "return { keytab = 'k', zmtp = { { name = 'a', service = 'zmq@h', backend = 'ipc://b', listen = '%s' },"
+        " { name = 'b', service = 'zmq@h', backend = 'ipc://b', listen = '%s' } } }",
+        one, two);
+    write_file("c.lua", (const char *)text.at, dw_buf_len(&text));
+    struct dw_config *config = dw_config_load("c.lua", &findings);
+    dw_buf_put_u8(&findings, 0);
+    bool told = strstr((const char *)findings.at, "zmtp[2].listen is ") != NULL;
+    CHECK(told == !config);
+    dw_config_release(&config);
+    dw_buf_free(&text);
+    dw_buf_free(&findings);
+    return told;
+}
+
+static void listeners_in_each_others_way(void)
+{
+    CHECK(collide("tcp://*:5", "tcp://*:5") && !collide("tcp://*:5", "tcp://*:6") &&
+          !collide("tcp://*:0", "tcp://*:0"));
+    CHECK(collide("tcp://*:5", "tcp://h:5") && collide("tcp://[::1]:5", "tcp://*:5"));
+    CHECK(collide("tcp://0.0.0.0:5", "tcp://127.0.0.1:5") && !collide("tcp://0.0.0.0:5", "tcp://[::1]:5"));
+    CHECK(collide("tcp://[::]:5", "tcp://[::1]:5") && collide("tcp://localhost:5", "tcp://127.0.0.1:5"));
+    CHECK(collide("tcp://[::1]:5", "tcp://[0:0::1]:5") && !collide("tcp://127.0.0.1:5", "tcp://127.0.0.2:5"));
+    CHECK(collide("ipc://x", "ipc://x"));
+    CHECK(!collide("ipc://x", "ipc://y") && collide("ipc://@x", "ipc://@x") && !collide("ipc://@x", "ipc://x"));
+    EXPECT("return { keytab = 'k', zmtp = { {name = 'a', service = 'zmq@h', listen = 'tcp://*:5',\n"
+           " backend = 'tcp://other:5' }, { name = 'b', service = 'zmq@h', listen = 'tcp://here:6',\n"
+           " backend = 'tcp://here:6' }, { name = 'c', service = 'zmq@h', listen = 'tcp://*:7',\n"
+           " backend = 'tcp://localhost:5' } } }",
+           "c.lua:3: zmtp[2].backend is \"tcp://here:6\", where zmtp[2] listens: a backend speaks ZMTP "
+           "without a "
+           "login\n"
+           "c.lua:4: zmtp[3].backend is \"tcp://localhost:5\", where zmtp[1] listens: a backend speaks ZMTP "
+           "without a login\n");
 }
 
 static void addresses_in_files(void)
@@ -671,6 +712,7 @@ int main(void)
     RUN(wrong_types);
     RUN(ranges_and_words);
     RUN(listeners);
+    RUN(listeners_in_each_others_way);
     RUN(addresses_in_files);
     RUN(later_fronts);
     RUN(code_that_fails);
