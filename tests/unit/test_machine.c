@@ -140,12 +140,12 @@ static void units_that_have_to_wait_are_kept(void)
     uint8_t bytes[303] = {1, [101] = 1, [202] = 1};
     wait_for(m, true);
     for (size_t fed = 0; fed < sizeof bytes;) {
-        fed += feed(m, bytes + fed, 7);
+        fed += feed(m, bytes + fed, sizeof bytes - fed < 7 ? sizeof bytes - fed : 7);
         CHECK_INT(units(m), 0);
         CHECK_INT(dw_machine_settle(m), 0);
         memset(scratch, 0xff, sizeof scratch);
     }
-    CHECK_INT(m->left, 7 * 44 > sizeof bytes ? sizeof bytes : 7 * 44);
+    CHECK_INT(m->left, sizeof bytes);
     wait_for(m, false);
     struct dw_effect fx;
     CHECK_INT(dw_machine_next(m, &fx), DW_DATA);
