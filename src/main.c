@@ -12,6 +12,7 @@ static const struct dw_command commands[] = {
     {"check", dw_cmd_check, "finds mistakes in a configuration or in policies before they run"},
     {"lab", dw_cmd_lab, "a throwaway realm: up, down, env, status"},
     {"lua", dw_cmd_lua, "Lua with durward's modules; without a file: a prompt"},
+    {"probe", dw_cmd_probe, "logs in as a client and tells each step"},
     {"status", dw_cmd_status, "what a running broker counts"},
     {"version", dw_cmd_version, "the version, and the libraries it runs with"},
     {NULL, NULL, NULL},

@@ -411,8 +411,9 @@ void dw_conn_leave(struct dw_conn *conn)
             return;
         }
     }
-    for (int i = 0; i < 2; i++)
-        dw_leg_watch(legs[i], wants_read(conn, legs[i]), dw_conn_ready);
+    dw_leg_watch(near, wants_read(conn, near), dw_conn_ready);
+    if (!dw_dial_is_under_way(conn))
+        dw_leg_watch(far, wants_read(conn, far), dw_conn_ready);
     arm(conn);
 }
 

@@ -157,6 +157,11 @@ static int begin(struct dw_conn *conn, struct dw_error *err)
     if (!q)
         return dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
     q->event.service = dw_span_str(conn->listener->service);
+    if (!*dw_host_sha256(conn->worker->office->host)) {
+        dw_admit_refuse(conn, DW_DENY, NULL, "there is no policy");
+        dw_conn_refused(conn, "refused");
+        return 0;
+    }
     dw_admit_ask(conn, DW_STAGE_REALM, true, realm_decided);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* One Lua state, its limits, its policies: see host.h. */
 #include "base/log.h"
 #include "base/text.h"
+#include "policy/doors.h"
 #include "policy/inside.h"
 
 #include <ctype.h>
@@ -99,6 +100,8 @@ static int open_state(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &dw_host_key);
     dw_sandbox_open(L);
     dw_lua_open_event(L);
+    dw_lua_open_principal(L); /* events make principals before any script asks for the module */
+    lua_settop(L, 0);
     return 0;
 }
 

@@ -187,7 +187,8 @@ static enum dw_act await_ready(struct dw_zmtp_peer *p, struct dw_effect *fx)
         uint8_t inner;
         if (dw_zmtp_unwrap(p, body, size, &inner, &command) < 0)
             return dw_zmtp_fail(p, fx);
-        if (inner != 2)
+        /* libzmq leaves out the command flag on its own READY. */
+        if (inner != 2 && inner != 0)
             return dw_zmtp_refuse(p, fx, DW_ERROR_PROTOCOL, "expected READY, got a message");
         if (dw_command_parse(p->dialect, command, &name, &rest, &p->why) < 0)
             return dw_zmtp_fail(p, fx);

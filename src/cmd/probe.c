@@ -1,0 +1,41 @@
+/* durward probe: which protocol, and nothing else. */
+#include "cmd/probe.h"
+
+#include "cmd/cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: durward probe zmtp URL [OPTIONS]\n\n"
+    "Logs in as a client and tells each step with its time; names the likely cause of a failure.\n\n"
+    "  URL                 tcp://host:port, ipc://path or ipc://@name\n"
+    "  --service NAME      what to ask a ticket for (zmq@HOST of the URL)\n"
+    "  --realm REALM       in which realm to ask for it\n"
+    "  --plaintext         GSSAPI without protection (ZMQ_GSSAPI_PLAINTEXT)\n"
+    "  --type TYPE         our socket type (the counterpart of the server's)\n"
+    "  --identity ID       our routing id\n"
+    "  --property NAME=V   a property of our READY; may be repeated\n"
+    "  --ccache CACHE      credential cache (KRB5CCNAME, or the default cache)\n"
+    "  --keytab FILE       client keytab, with --principal\n"
+    "  --principal NAME    who we are\n"
+    "  --timeout SECONDS   for the whole login (15)\n\n"
+    "exit: 0 logged in, 1 not, 2 usage\n";
+
+int dw_cmd_probe(int argc, char **argv)
+{
+    if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (argc >= 3 && !strcmp(argv[1], "zmtp")) {
+        int rc = dw_probe_zmtp(argc - 1, argv + 1);
+        if (rc == 2)
+            fputs(help, stderr);
+        return rc;
+    }
+    if (argc >= 2 && strcmp(argv[1], "zmtp"))
+        fprintf(stderr, "durward probe: '%s' is no protocol that can be probed; zmtp is\n\n", argv[1]);
+    fputs(help, stderr);
+    return 2;
+}

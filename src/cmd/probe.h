@@ -1,0 +1,9 @@
+/* The protocols that `durward probe` knows, one file each. */
+#ifndef DW_CMD_PROBE_H
+#define DW_CMD_PROBE_H
+
+/* argv[0] is the protocol's name, argv[1] the URL, then options.  The process's exit code; 2 after a usage
+ * error that has been told. */
+int dw_probe_zmtp(int argc, char **argv);
+
+#endif
