@@ -2,6 +2,7 @@
 #include "cmd/script.h"
 
 #include "base/embed.h"
+#include "policy/doors.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -47,6 +48,10 @@ static int open_all(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, dw_open_process);
     lua_setfield(L, -2, "durward.process");
+    for (const struct dw_lua_door *d = dw_lua_doors; d->module; d++) {
+        lua_pushcfunction(L, d->open);
+        lua_setfield(L, -2, d->module);
+    }
     return 0;
 }
 

@@ -62,6 +62,11 @@ void dw_a2l_free(struct dw_a2l **a2l)
     free(gone);
 }
 
+size_t dw_a2l_count(const struct dw_a2l *a2l)
+{
+    return a2l->rule_count;
+}
+
 /* Copies `text` to the end of what is kept, with a NUL behind it. */
 static struct dw_span keep(uint8_t **at, struct dw_span text)
 {

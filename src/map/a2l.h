@@ -60,6 +60,7 @@ struct dw_a2l;
 struct dw_a2l *dw_a2l_compile(const struct dw_span *rules, size_t count, const struct dw_a2l_options *options,
                               enum dw_a2l_code *code, struct dw_error *err);
 void dw_a2l_free(struct dw_a2l **a2l);
+size_t dw_a2l_count(const struct dw_a2l *a2l); /* of rules */
 
 enum dw_a2l_outcome { DW_A2L_SKIPPED, DW_A2L_NO_MATCH, DW_A2L_MATCHED, DW_A2L_ERROR };
 const char *dw_a2l_outcome_word(enum dw_a2l_outcome outcome);
