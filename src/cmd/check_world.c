@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* One configuration under check. */
@@ -172,6 +174,21 @@ static bool check_folder(struct world *w, const char *where, const char *what, c
     return false;
 }
 
+/* serve makes the folder itself, but not the ones above it; its control socket stands there. */
+static void check_state_dir(struct world *w)
+{
+    const char *path = w->config->state_dir, *where = dw_config_where(w->config, NULL, "state_dir");
+    char room[4200];
+    struct stat st;
+    size_t most = sizeof((struct sockaddr_un *)0)->sun_path - sizeof "/control.sock";
+    if (strlen(path) > most)
+        FINDING(w, where, "state_dir %s is too long: a socket in it has room for %zu octets of path", path, most);
+    else if (stat(path, &st) == 0 || errno != ENOENT)
+        check_folder(w, where, "state_dir", path);
+    else if (access(folder_of(path, room, sizeof room), W_OK | X_OK) < 0)
+        FINDING(w, where, "state_dir %s is not there and cannot be made: %s: %s", path, room, strerror(errno));
+}
+
 static void check_journal(struct world *w)
 {
     const char *path = w->config->journal, *where = dw_config_where(w->config, NULL, "journal");
@@ -217,7 +234,7 @@ static void check_backend(struct world *w, const struct dw_listener_config *one)
 void dw_check_world(struct dw_check *check, const struct dw_config *config)
 {
     struct world w = {check, config};
-    check_folder(&w, dw_config_where(config, NULL, "state_dir"), "state_dir", config->state_dir);
+    check_state_dir(&w);
     if (config->journal)
         check_journal(&w);
     for (size_t i = 0; i < config->listener_count; i++) {

@@ -95,7 +95,11 @@ class Check(unittest.TestCase):
 
     def test_folders(self):
         os.rmdir(self.path("state"))
-        self.expect(1, "5: state_dir state: No such file")
+        self.expect(0)  # serve makes it
+        self.expect(1, "5: state_dir none/state is not there and cannot be made: none: No such file",
+                    config=GOOD.replace('"state"', '"none/state"'))
+        self.expect(1, "5: state_dir " + "s" * 90 + " is too long",
+                    config=GOOD.replace('"state"', '"%s"' % ("s" * 90)))
         self.write("state", "")
         self.expect(1, "5: state_dir state is not a folder")
         os.unlink(self.path("state"))
