@@ -128,6 +128,9 @@ static void heard(struct play *p, const struct play_front *front, const struct p
         if (!dw_span_equal(got, dw_buf_span(&wanted)))
             complain_of(p, "the machine said otherwise", dw_buf_span(out), dw_buf_span(&wanted));
         dw_buf_take(out, len);
+        /* As a driver does with what was written. */
+        if (dw_buf_len(out) == 0)
+            dw_buf_clear(out, 0);
     }
     dw_buf_free(&wanted);
 }
@@ -206,12 +209,19 @@ static void left_over(struct play *p)
         complain_of(p, "untold: the machine said more", dw_buf_span(&p->machine->out), DW_SPAN_OF(""));
 }
 
-/* Out of memory: only a failed call or a close for that very reason may end a conversation early. */
-static bool ended_cleanly(const struct play *p)
+/* Out of memory: only a failed call, a close for that very reason, or the close that was due in any case (but for want
+ * of the words that were to go with it) may end a conversation early. */
+static bool ended_cleanly(const struct play *p, const struct play_conversation *c)
 {
     if (p->broken)
         return true;
-    return p->closed && p->effect[p->effects - 1].why.kind == DW_ERROR_INTERNAL;
+    if (!p->closed)
+        return false;
+    enum dw_error_kind kind = p->effect[p->effects - 1].why.kind;
+    for (size_t i = 0; i < c->count; i++)
+        if (c->line[i]->mark == '!' && strcmp(c->line[i]->word[1].text, dw_error_word(kind)) == 0)
+            return true;
+    return kind == DW_ERROR_INTERNAL;
 }
 
 static int converse(struct play *p, const struct play_front *front, const struct play_conversation *c)
@@ -244,7 +254,7 @@ bool play_once(const struct play_front *front, const struct play_conversation *c
     if (!p.scratch)
         abort();
     int number = c->count ? converse(&p, front, c) : 0;
-    if (way->starved && ended_cleanly(&p))
+    if (way->starved && ended_cleanly(&p, c))
         p.complaint[0] = '\0';
     if (p.complaint[0])
         printf("%s:%d: in \"%s\" (pieces of %zd, cut at %zu, scratch %zu):\n      %s\n", c->file, number, c->title,
@@ -259,11 +269,12 @@ bool play_once(const struct play_front *front, const struct play_conversation *c
     return !p.complaint[0];
 }
 
-static size_t input_size(const struct play_front *front, const struct play_conversation *c)
+/* Octets that the peer says in the lines before `end`. */
+static size_t input_size(const struct play_front *front, const struct play_conversation *c, size_t end)
 {
     struct dw_buf bytes = {0};
     struct dw_machine *m = front->make(c->line[0]);
-    for (size_t i = 0; i < c->count; i++)
+    for (size_t i = 0; i < end; i++)
         if (c->line[i]->mark == '>')
             front->say(c->line[i], &bytes);
     size_t size = dw_buf_len(&bytes);
@@ -275,7 +286,8 @@ static size_t input_size(const struct play_front *front, const struct play_conve
 int play_every_way(const struct play_front *front, const struct play_conversation *c)
 {
     /* A large conversation would take too long octet by octet at every offset. */
-    size_t size = input_size(front, c), octet = size > 20000 ? 97 : 1, stride = 1 + size / 600;
+    size_t size = input_size(front, c, c->count), shared = input_size(front, c, c->own),
+           octet = size > 20000 ? 97 : 1, stride = 1 + size / 600;
     const struct play_way plain[] = {
         {.piece = SIZE_MAX / 2, .scratch = 65536},
         {.piece = octet, .scratch = 65536},
@@ -287,7 +299,7 @@ int play_every_way(const struct play_front *front, const struct play_conversatio
         failed += !play_once(front, c, &plain[i]);
     if (size > 20000)
         stride = size / 20;
-    for (size_t cut = 1; cut < size && failed < 3; cut += stride) {
+    for (size_t cut = shared + 1; cut < size && failed < 3; cut += stride) {
         struct play_way way = {.piece = SIZE_MAX / 2, .cut = cut, .scratch = 65536};
         failed += !play_once(front, c, &way);
     }

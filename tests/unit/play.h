@@ -15,7 +15,8 @@
  * what they mean is the front's to say (play_zmtp.c).  Everything the machine says or does must be told: a
  * conversation ends with nothing left over.
  *
- * Every conversation is played whole, octet by octet, into a small scratch, and cut in two at every offset.
+ * Every conversation is played whole, octet by octet, into a small scratch, and cut in two at every offset (of its
+ * own lines).
  * What was lent to the machine is overwritten between turns, so that a span kept too long is seen. */
 #ifndef DW_TESTS_PLAY_H
 #define DW_TESTS_PLAY_H
@@ -44,6 +45,7 @@ struct play_conversation {
     char *title;
     struct play_line **line;
     size_t count;
+    size_t own; /* the first line that is not of an earlier conversation */
 };
 
 struct play_script {

@@ -124,6 +124,7 @@ static int begin_like(struct play_script *script, struct play_conversation *c, c
         if (strcmp(earlier->title, title) == 0) {
             for (size_t i = 0; i < earlier->count; i++)
                 append(c, earlier->line[i]->source, earlier->line[i]->number);
+            c->own = c->count;
             return 0;
         }
     return -1;
