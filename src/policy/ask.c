@@ -302,6 +302,12 @@ static void fail(struct dw_ask *ask, bool yielded)
     else
         lua_pushnil(L);
     bool told = lua_pcall(L, 2, 2, 0) == LUA_OK;
+    /* A buffer of Lua's that could not grow says so as a plain error. */
+    bool memory = told && strcmp(lua_tostring(L, -2), "not enough memory") == 0;
+    if (memory && !*sentence) {
+        b->hit = DW_LIMIT_MEMORY;
+        dw_budget_sentence(b, sentence);
+    }
     const char *message = *sentence ? sentence
                           : yielded ? "the policy yielded, but not to durward"
                           : told    ? lua_tostring(L, -2)
@@ -316,7 +322,10 @@ static void fail(struct dw_ask *ask, bool yielded)
     lua_settop(L, 0);
     b->deadline = deadline;
     b->ceiling = ceiling;
-    lua_resetthread(co); /* variables to be closed are closed, within what is left of the budget */
+    /* Variables to be closed are closed, within what is left of the budget; not after a limit, since the
+     * thread's hook is off once an error came from it (Lua 5.4.4, luaE_resetthread). */
+    if (!*sentence)
+        lua_resetthread(co);
 }
 
 /* The end. */

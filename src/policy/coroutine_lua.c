@@ -67,6 +67,7 @@ static int wrapped(lua_State *L)
     int count = resume_it(L, co, lua_gettop(L));
     if (count >= 0)
         return count;
+    dw_budget_recall(L);
     if (lua_status(co) > LUA_YIELD)
         lua_resetthread(co); /* its pending closes run, counted as the rest */
     dw_budget_recall(L);
