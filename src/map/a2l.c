@@ -114,6 +114,7 @@ static enum dw_a2l_code read_mit(struct a2l_run *run, uint8_t *at, const struct 
 {
     struct dw_a2l *a2l = run->a2l;
     struct dw_span standard = DW_SPAN_OF("DEFAULT");
+    size_t budget = MIT_BUDGET;
     if (count == 0) {
         rules = &standard;
         count = 1;
@@ -123,7 +124,7 @@ static enum dw_a2l_code read_mit(struct a2l_run *run, uint8_t *at, const struct 
     for (size_t i = 0; i < count; i++) {
         a2l->rules[i].text = keep(&at, rules[i]);
         a2l->rule_count = i + 1;
-        if (mit_rule_read(&a2l->rules[i]) < 0)
+        if (mit_rule_read(&a2l->rules[i], &budget) < 0)
             return a2l_fail(run, DW_A2L_FAILED, "out of memory");
     }
     return DW_A2L_MAPPED;

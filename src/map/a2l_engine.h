@@ -13,7 +13,7 @@ struct mit_regex {
     regex_t re;
     bool compiled;
     bool oversized; /* never given to the POSIX engine: see posix_cost.c */
-    bool has_references; /* \1: matching is then exponential */
+    size_t subject_most; /* what it is matched with at most: less when it refers back to groups */
     char why[80]; /* it is not compiled */
 };
 
@@ -100,9 +100,11 @@ struct dw_span a2l_keepf(struct dw_a2l_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void *a2l_report_room(struct dw_a2l_report *report, size_t size);
 
-/* MIT: reads a rule, whose text is ended with NUL.  -1 only when memory is out. */
-int mit_rule_read(struct a2l_rule *rule);
+/* MIT: reads a rule, whose text is ended with NUL; takes what its patterns cost from `budget`.  -1 only when
+ * memory is out. */
+int mit_rule_read(struct a2l_rule *rule, size_t *budget);
 void mit_rule_free(struct mit_rule *rule);
+#define MIT_BUDGET 50000 /* of all patterns together, as posix_cost counts */
 enum dw_a2l_code mit_map(struct a2l_run *run, struct dw_span name, struct dw_buf *user);
 /* Roughly how many nodes the POSIX engine makes of a pattern; SIZE_MAX when it is nested too deeply. */
 size_t posix_cost(struct dw_span pattern);

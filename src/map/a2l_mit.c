@@ -7,9 +7,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Octets that a pattern with \1 is matched with, and nodes of a pattern: beyond, glibc takes too long. */
-#define REFERENCE_SUBJECT_MAX 64
-#define PATTERN_COST_MAX 4000
+/* Nodes of one pattern, and octets that a pattern with references (\1) is matched with - one reference, or
+ * more: beyond, the POSIX engine takes seconds, and no watchdog can stop it. */
+#define PATTERN_COST_MAX 1000
+#define SUBJECT_ONE_REFERENCE 40
+#define SUBJECT_REFERENCES 16
 
 static locale_t c_locale;
 
@@ -26,25 +28,28 @@ static locale_t enter_c_locale(void)
     return uselocale(c_locale);
 }
 
-static bool has_references(struct dw_span text)
+static size_t subject_most(struct dw_span text)
 {
+    size_t references = 0;
     for (size_t i = 0; i + 1 < text.len; i++)
         if (text.at[i] == '\\' && text.at[++i] >= '1' && text.at[i] <= '9')
-            return true;
-    return false;
+            references++;
+    return references == 0 ? DW_A2L_NAME_MAX : references == 1 ? SUBJECT_ONE_REFERENCE : SUBJECT_REFERENCES;
 }
 
 /* -1 when memory is out; a pattern that does not compile is a fact about the rule. */
-static int compile(struct mit_regex *re, struct dw_span text)
+static int compile(struct mit_regex *re, struct dw_span text, size_t *budget)
 {
     char copy[2048];
+    size_t cost = posix_cost(text);
     re->text = text;
-    re->has_references = has_references(text);
-    re->oversized = text.len >= sizeof copy || posix_cost(text) > PATTERN_COST_MAX;
+    re->subject_most = subject_most(text);
+    re->oversized = text.len >= sizeof copy || cost > PATTERN_COST_MAX || cost > *budget;
     if (re->oversized) {
         snprintf(re->why, sizeof re->why, "too large a pattern");
         return 0;
     }
+    *budget -= cost;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
     int problem = regcomp(&re->re, copy, REG_EXTENDED);
@@ -107,7 +112,7 @@ static int read_selection(struct mit_rule *rule, const char **at)
     return 0;
 }
 
-static int read_match(struct mit_rule *rule, const char **at)
+static int read_match(struct mit_rule *rule, const char **at, size_t *budget)
 {
     const char *end = strchr(*at + 1, ')');
     rule->has_match = true;
@@ -117,7 +122,7 @@ static int read_match(struct mit_rule *rule, const char **at)
     }
     struct dw_span text = between(*at + 1, end);
     *at = end + 1;
-    return compile(&rule->match, text);
+    return compile(&rule->match, text, budget);
 }
 
 static bool is_space(char c)
@@ -134,7 +139,7 @@ static int make_room(struct mit_rule *rule, const char *text)
     return (rule->edits = calloc(slashes / 3 + 1, sizeof *rule->edits)) ? 0 : -1;
 }
 
-static int read_edits(struct mit_rule *rule, const char *at)
+static int read_edits(struct mit_rule *rule, const char *at, size_t *budget)
 {
     if (*at && make_room(rule, at) < 0)
         return -1;
@@ -150,14 +155,14 @@ static int read_edits(struct mit_rule *rule, const char *at)
         }
         struct mit_edit *edit = &rule->edits[rule->edit_count++];
         *edit = (struct mit_edit){.with = between(middle + 1, end), .global = end[1] == 'g'};
-        if (compile(&edit->from, between(from, middle)) < 0)
+        if (compile(&edit->from, between(from, middle), budget) < 0)
             return -1;
         at = end + 1 + edit->global;
     }
     return 0;
 }
 
-static int read_rule(struct a2l_rule *whole)
+static int read_rule(struct a2l_rule *whole, size_t *budget)
 {
     struct mit_rule *rule = &whole->mit;
     const char *text = (const char *)whole->text.at, *colon = strchr(text, ':');
@@ -175,15 +180,15 @@ static int read_rule(struct a2l_rule *whole)
         return -1;
     if (rule->bad_head || rule->bad_format)
         return 0;
-    if (*at == '(' && read_match(rule, &at) < 0)
+    if (*at == '(' && read_match(rule, &at, budget) < 0)
         return -1;
-    return rule->bad_match ? 0 : read_edits(rule, at);
+    return rule->bad_match ? 0 : read_edits(rule, at, budget);
 }
 
-int mit_rule_read(struct a2l_rule *rule)
+int mit_rule_read(struct a2l_rule *rule, size_t *budget)
 {
     locale_t before = enter_c_locale();
-    int result = read_rule(rule);
+    int result = read_rule(rule, budget);
     uselocale(before);
     return result;
 }
@@ -231,7 +236,7 @@ static enum dw_a2l_code usable(struct a2l_run *run, size_t number, const struct 
     struct a2l_shown shown;
     if (re->oversized)
         return limit(run, number, "a pattern is too large, or repeats too much inside repetitions");
-    if (re->has_references && subject > REFERENCE_SUBJECT_MAX)
+    if (subject > re->subject_most)
         return limit(run, number, "the name is too long for a pattern that refers back to its groups");
     if (re->compiled)
         return DW_A2L_MAPPED;
