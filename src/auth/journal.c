@@ -164,11 +164,6 @@ static json_t *line_to_json(const struct dw_event *event, const struct dw_decisi
     return NULL;
 }
 
-static int dump(const char *bytes, size_t len, void *line)
-{
-    return dw_buf_put(line, dw_span_make(bytes, len));
-}
-
 static int write_line(struct dw_journal *j, struct dw_span line, struct dw_error *err)
 {
     ssize_t wrote;
@@ -190,15 +185,32 @@ static int write_line(struct dw_journal *j, struct dw_span line, struct dw_error
                                 wrote < 0 ? strerror(saved) : "only a part of the line fitted");
 }
 
+/* Most lines fit into what the first try has; json_dumpb says how much the others need. */
+static int dump(const json_t *json, struct dw_buf *line)
+{
+    size_t room = 2048;
+    for (int tries = 0; tries < 2; tries++) {
+        char *at = (char *)dw_buf_room(line, room + 2);
+        size_t need = at ? json_dumpb(json, at + 1, room, JSON_COMPACT | JSON_REAL_PRECISION(16)) : 0;
+        if (need == 0)
+            return -1;
+        if (need <= room) {
+            at[0] = at[need + 1] = '\n';
+            dw_buf_added(line, need + 2);
+            return 0;
+        }
+        room = need;
+    }
+    return -1;
+}
+
 int dw_journal_write(struct dw_journal *j, const struct dw_event *event, const struct dw_decision *d,
                      struct dw_error *err)
 {
     struct dw_buf line = {0};
     json_t *json = line_to_json(event, d);
     int result = -1;
-    if (!json || !dw_buf_room(&line, 2048) || dw_buf_put_u8(&line, '\n') < 0 ||
-        json_dump_callback(json, dump, &line, JSON_COMPACT | JSON_REAL_PRECISION(16)) < 0 ||
-        dw_buf_put_u8(&line, '\n') < 0)
+    if (!json || dump(json, &line) < 0)
         dw_error_set(err, DW_ERROR_INTERNAL, "journal '%s': out of memory for a line", j->path);
     else
         result = write_line(j, dw_buf_span(&line), err);

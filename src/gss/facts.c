@@ -53,12 +53,12 @@ static int add_attribute(struct gathering *g, gss_buffer_t name)
     return rc;
 }
 
-/* A PAC is listed whole and once more by its parts, and each costs the library a context of its own: the whole,
- * "urn:mspac:", is enough. */
-static bool is_part_of_pac(const gss_buffer_desc *name)
+/* A PAC is listed whole and once more by its parts: octets that no policy reads and no journal should fill with,
+ * and each costs the library a context of its own. */
+static bool is_pac(const gss_buffer_desc *name)
 {
     static const struct dw_span whole = DW_SPAN_OF("urn:mspac:");
-    return name->length > whole.len && memcmp(name->value, whole.at, whole.len) == 0;
+    return name->length >= whole.len && memcmp(name->value, whole.at, whole.len) == 0;
 }
 
 static struct dw_span span_in(const struct dw_buf *octets, size_t at, size_t len)
@@ -102,7 +102,7 @@ struct dw_facts *dw_facts_gather(gss_name_t name, struct dw_error *err)
     }
     int rc = 0;
     for (size_t i = 0; names && i < names->count && rc == 0; i++)
-        if (!is_part_of_pac(&names->elements[i]))
+        if (!is_pac(&names->elements[i]))
             rc = add_attribute(&g, &names->elements[i]);
     facts = rc == 0 ? facts_of(&g) : NULL;
     if (!facts)

@@ -703,7 +703,6 @@ void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *list
     HASH_ADD(hh, worker->conns, number, sizeof conn->number, conn);
     if (!conn->hh.tbl)
         goto fail;
-    dw_leg_tune(fd);
     if (dw_leg_open(&conn->near, conn, &worker->loop, fd) < 0) {
         HASH_DEL(worker->conns, conn);
         fd = -1;

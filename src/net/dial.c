@@ -55,7 +55,8 @@ static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_
         attempt_failed(conn, error == EAGAIN ? "its backlog is full" : strerror(error));
         return;
     }
-    dw_leg_tune(fd);
+    if (to->sa_family != AF_UNIX)
+        dw_leg_tune(fd);
     if (dw_leg_open(&conn->far, conn, &conn->worker->loop, fd) < 0) {
         attempt_failed(conn, "the loop does not take the socket");
         return;

@@ -12,7 +12,6 @@
 void dw_leg_tune(int fd)
 {
     int on = 1, idle = 30, interval = 10, probes = 3;
-    /* On a unix socket these fail, and need not hold. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
@@ -113,7 +112,6 @@ void dw_leg_close(struct dw_leg *leg, uv_close_cb closed)
         leg->is_open = false;
         leg->is_closing = true;
         leg->interest = 0;
-        uv_poll_stop(&leg->poll);
         uv_close((uv_handle_t *)&leg->poll, closed);
     }
     if (leg->fd >= 0) {

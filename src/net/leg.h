@@ -49,7 +49,8 @@ size_t dw_leg_waiting(const struct dw_leg *leg);
 /* Closes the socket and the poll handle; `closed` is called from the loop once the handle is gone. */
 void dw_leg_close(struct dw_leg *leg, uv_close_cb closed);
 
-/* Options that every TCP leg has: no delay, keepalive after 30 s, three probes 10 s apart. */
+/* Options of every TCP leg, set on listeners for what they accept: no delay, keepalive after 30 s of silence, three
+ * probes 10 s apart. */
 void dw_leg_tune(int fd);
 
 #endif

@@ -29,6 +29,9 @@ static int add_fd(struct dw_door *door, int family, const struct sockaddr *to, s
         return -1;
     if (family != AF_UNIX)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* What is accepted inherits these. */
+    if (family != AF_UNIX)
+        dw_leg_tune(fd);
     if (family == AF_INET6) {
         const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)to;
         bool any = IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr);
