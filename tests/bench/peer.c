@@ -63,12 +63,20 @@ static void watch(struct peer *p)
     p->interest = want;
 }
 
+/* The first octets fall singly or nearly so; all of them like that would outlast any deadline for a handshake. */
+static size_t drip_size(const struct peer *p)
+{
+    if (p->how->drip == 0)
+        return SIZE_MAX;
+    return p->how->drip * (p->stage == PEER_OPEN ? 256 : p->written < 64 ? 1 : 16);
+}
+
 static int flush(struct peer *p)
 {
     while (p->stage != PEER_CONNECTING && p->stage != PEER_CLOSED && dw_buf_len(&p->out)) {
         struct dw_span out = dw_buf_span(&p->out);
-        size_t len = p->how->drip && out.len > p->how->drip ? p->how->drip : out.len;
-        ssize_t n = send(p->fd, out.at, len, MSG_NOSIGNAL);
+        size_t most = drip_size(p);
+        ssize_t n = send(p->fd, out.at, out.len < most ? out.len : most, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -76,6 +84,7 @@ static int flush(struct peer *p)
         if (n < 0)
             return ended(p, false, "write: %s", strerror(errno));
         dw_buf_take(&p->out, (size_t)n);
+        p->written += (size_t)n;
         if (p->how->drip)
             break;
     }

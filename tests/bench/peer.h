@@ -53,6 +53,7 @@ struct peer {
     uint32_t interest;
     uint64_t started, admitted; /* connect() called; the server's READY read */
     uint64_t pongs;
+    uint64_t written; /* octets that the socket took */
     char why[200];
 };
 

@@ -39,7 +39,7 @@ class TestSoak(kit.Case):
         port = kit.free_port()
         durward = self.serve({
             "workers": 3,
-            "limits": {"handshake_seconds": 3, "per_peer": 2000, "frame_bytes": 2**20},
+            "limits": {"handshake_seconds": 5, "per_peer": 2000, "frame_bytes": 2**20},
             "zmtp": [{"name": "soak", "listen": "tcp://127.0.0.1:%d" % port, "service": "zmq@localhost",
                       "backend": self.echo(), "retry_hold_seconds": 0.5, "protection": protection}],
         }, POLICY)
