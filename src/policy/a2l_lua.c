@@ -80,14 +80,14 @@ static struct object *push_object(lua_State *L)
 }
 
 /* One rule a line, blanks at both ends dropped, as the library reads its file; a single line stays as it is. */
-static size_t split_lines(struct dw_span text, struct dw_span *into)
+static size_t split_lines(struct dw_span text, struct dw_span *into, size_t most)
 {
     size_t count = 0, start = 0;
     if (!text.len || !memchr(text.at, '\n', text.len)) {
         into[0] = text;
         return 1;
     }
-    for (size_t i = 0; i <= text.len; i++) {
+    for (size_t i = 0; i <= text.len && count < most; i++) {
         if (i < text.len && text.at[i] != '\n')
             continue;
         size_t from = start, to = i;
@@ -109,12 +109,11 @@ static struct dw_span *read_rules(lua_State *L, int index, enum dw_a2l_dialect d
     if (lua_type(L, index) == LUA_TSTRING) {
         struct dw_span text = span_at(L, index);
         size_t lines = 1;
-        for (size_t i = 0; i < text.len && lines <= DW_A2L_RULES_MAX + 1; i++)
+        for (size_t i = 0; i < text.len && lines <= DW_A2L_RULES_MAX; i++)
             lines += text.at[i] == '\n';
-        bool whole = dialect != DW_A2L_MIT || lines > DW_A2L_RULES_MAX + 1;
-        rules = scratch(L, whole ? 1 : lines, sizeof *rules);
+        rules = scratch(L, lines, sizeof *rules);
         rules[0] = text;
-        *count = whole ? 1 : split_lines(text, rules);
+        *count = dialect == DW_A2L_MIT ? split_lines(text, rules, lines) : 1;
         return rules;
     }
     if (!lua_istable(L, index))
