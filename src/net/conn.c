@@ -500,11 +500,12 @@ void dw_conn_ready(uv_poll_t *poll, int status, int events)
     struct dw_leg *leg = poll->data;
     struct dw_conn *conn = leg->conn;
     dw_conn_enter(conn);
-    if (status < 0)
-        leg->eof = leg->broken = true;
-    else if (leg == &conn->far && dw_dial_is_under_way(conn)) {
-        if ((events & UV_WRITABLE) && dw_dial_finish(conn) > 0 && conn->front->connected(conn) < 0)
+    if (leg == &conn->far && dw_dial_is_under_way(conn)) {
+        /* A connection refused later than at once comes as POLLERR, which libuv tells as a status. */
+        if ((status < 0 || (events & UV_WRITABLE)) && dw_dial_finish(conn) > 0 && conn->front->connected(conn) < 0)
             dw_conn_doom(conn, "out of memory");
+    } else if (status < 0) {
+        leg->eof = leg->broken = true;
     } else if ((events & UV_READABLE) && !must_starve(conn, leg)) {
         if (dw_leg_read(leg, conn->worker->scratch, DW_SCRATCH_BYTES) != 0)
             dw_conn_pump(conn, leg);
