@@ -57,6 +57,7 @@ void dw_a2l_free(struct dw_a2l **a2l)
         java_rule_free(&gone->rules[i].java);
     }
     free(gone->rules);
+    free(gone->orphans);
     free(gone->names);
     free(gone->text);
     free(gone);

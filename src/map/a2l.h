@@ -59,6 +59,9 @@ struct dw_a2l;
  * cannot be read is an error here.  NULL with `err` and `code` told. */
 struct dw_a2l *dw_a2l_compile(const struct dw_span *rules, size_t count, const struct dw_a2l_options *options,
                               enum dw_a2l_code *code, struct dw_error *err);
+/* The rules and names that a krb5.conf has for its default realm, as MIT's library would read them; what other
+ * realms have is for lint to complain of.  NULL with `err` and `code` told. */
+struct dw_a2l *dw_a2l_from_krb5_conf(const char *path, enum dw_a2l_code *code, struct dw_error *err);
 void dw_a2l_free(struct dw_a2l **a2l);
 size_t dw_a2l_count(const struct dw_a2l *a2l); /* of rules */
 

@@ -68,6 +68,7 @@ struct dw_a2l {
     size_t name_count;
     struct a2l_rule *rules;
     size_t rule_count;
+    char *orphans; /* "file: REALM, REALM": rules that stand where nobody reads them; or NULL */
 };
 
 /* One mapping under way. */

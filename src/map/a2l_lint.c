@@ -300,5 +300,8 @@ void dw_a2l_lint(struct dw_a2l *a2l, struct dw_a2l_findings *findings)
             check_reach(a2l, findings, all, i);
     }
     free(all);
+    if (a2l->orphans)
+        a2l_found(findings, 0, "wrong-realm",
+                  "%s: auth_to_local under a realm that is not the default one is never read", a2l->orphans);
     a2l_probe(a2l, findings);
 }

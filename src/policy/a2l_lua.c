@@ -220,6 +220,33 @@ static int compile(lua_State *L)
     return o->a2l ? 1 : fail(L, code, &err);
 }
 
+/* A relative path is relative to the file of the script that names it. */
+static const char *beside_caller(lua_State *L, const char *path)
+{
+    lua_Debug ar;
+    if (*path == '/' || !lua_getstack(L, 1, &ar) || !lua_getinfo(L, "S", &ar) || ar.source[0] != '@')
+        return path;
+    const char *slash = strrchr(ar.source, '/');
+    if (!slash)
+        return path;
+    lua_pushlstring(L, ar.source + 1, (size_t)(slash - ar.source));
+    return lua_pushfstring(L, "%s%s", lua_tostring(L, -1), path);
+}
+
+static int from_krb5_conf(lua_State *L)
+{
+    struct dw_error err = {0};
+    enum dw_a2l_code code;
+    luaL_checktype(L, 1, LUA_TSTRING);
+    luaL_argcheck(L, strlen(lua_tostring(L, 1)) == lua_rawlen(L, 1), 1, "a path without NUL octets expected");
+    const char *path = beside_caller(L, lua_tostring(L, 1));
+    struct object *o = push_object(L);
+    uint64_t since = dw_budget_clock();
+    o->a2l = dw_a2l_from_krb5_conf(path, &code, &err);
+    charge(L, since);
+    return o->a2l ? 1 : fail(L, code, &err);
+}
+
 static struct object *check_self(lua_State *L)
 {
     struct object *o = luaL_checkudata(L, 1, TYPE);
@@ -378,7 +405,7 @@ static int index_of(lua_State *L)
 
 int dw_lua_open_a2l(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"compile", compile}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"compile", compile}, {"from_krb5_conf", from_krb5_conf}, {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__index", index_of},
         {"__gc", collect},
