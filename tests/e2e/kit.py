@@ -183,9 +183,9 @@ class Durward:
         with self.changed:
             self.changed.notify_all()
 
-    def log(self):
+    def log(self, last=None):
         with self.changed:
-            return "\n".join(self.lines)
+            return "\n".join(self.lines[-last:] if last else self.lines)
 
     def wait_log(self, pattern, seconds=None, times=1):
         """The first line that matches, or None."""
@@ -227,10 +227,17 @@ class Durward:
         with open("/proc/%d/statm" % self.process.pid, encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def report(self):
+        """Its log from a sanitizer's first word on, or its last lines."""
+        log = self.log()
+        found = REPORTS.search(log)
+        return log[max(0, found.start() - 400):found.start() + 8000] if found else self.log(last=30)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
         self.reader.join(5)
+        self.process.stdout.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def stop(self):
@@ -245,13 +252,14 @@ class Durward:
             self.process.wait(10)
             self.reader.join(5)
             shutil.rmtree(self.dir, ignore_errors=True)
-            return "durward did not end on SIGTERM:\n" + self.log()
+            return "durward did not end on SIGTERM:\n" + self.log(last=60)
         self.reader.join(10)
+        self.process.stdout.close()
         shutil.rmtree(self.dir, ignore_errors=True)
         if started is not None:
-            return "durward had ended by itself, exit %d:\n%s" % (started, self.log())
+            return "durward had ended by itself, exit %d:\n%s" % (started, self.report())
         if code != 0 or REPORTS.search(self.log()):
-            return "durward ended with %d:\n%s" % (code, self.log())
+            return "durward ended with %d:\n%s" % (code, self.report())
         return None
 
 
@@ -389,6 +397,7 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self.lab = Lab.shared()
+        self.brokers = []
         self.context = zmq.Context()
         self.addCleanup(self.context.destroy, 0)
 
@@ -413,6 +422,7 @@ class Case(unittest.TestCase):
 
     def serve(self, config, policy=None, **more):
         durward = Durward(config, policy, **more)
+        self.brokers.append(durward)
         self.addCleanup(self.end, durward)
         return durward
 
@@ -438,8 +448,11 @@ class Case(unittest.TestCase):
     def recv(self, plain, timeout=PATIENCE):
         """Frames of one message (zmq.Frame), or a failure."""
         if not plain.poll(int(timeout * 1000), zmq.POLLIN):
-            self.fail("nothing came to the backend in time")
+            self.fail("nothing came to the backend in time" + self.told())
         return plain.recv_multipart(copy=False)
+
+    def told(self):
+        return "".join("\ndurward said last:\n" + durward.log(last=15) for durward in self.brokers)
 
     def silent(self, plain, seconds=0.5):
         self.assertFalse(plain.poll(int(seconds * 1000), zmq.POLLIN), "a message came where none should")

@@ -29,14 +29,15 @@ class TestProperties(kit.Case):
         return wire.parse_metadata(body)
 
     def test_forged_properties_are_dropped_in_any_case(self):
-        forged = [(name, "root") for name in ("User-Id", "user-id", "USER-ID", "X-Peer-Address", "x-peer-address",
-                                              "X-Team", "x-team", "Peer-Address", "X-Else", "Resource")]
-        got = self.through(forged)
-        self.assertEqual(got["User-Id"], b"alice")
-        self.assertTrue(got["X-Peer-Address"].startswith(b"127.0.0.1"))
-        self.assertEqual(got["X-Team"], b"ops")
-        self.assertEqual(got["Socket-Type"], b"DEALER")
-        self.assertNotIn(b"root", got.values())
+        for spell in (str, str.lower, str.upper):
+            with self.subTest(spell=spell.__name__):
+                names = ("User-Id", "X-Peer-Address", "X-Team", "Peer-Address", "X-Else", "Resource")
+                got = self.through([(spell(name), "root") for name in names])
+                self.assertEqual(got["User-Id"], b"alice")
+                self.assertTrue(got["X-Peer-Address"].startswith(b"127.0.0.1"))
+                self.assertEqual(got["X-Team"], b"ops")
+                self.assertEqual(got["Socket-Type"], b"DEALER")
+                self.assertNotIn(b"root", got.values())
 
     def test_forward_names_what_passes_in_any_case(self):
         got = self.through([("x-app", "terminal"), ("X-Other", "no"), ("User-Id", "root")], forward=["X-App"])
@@ -77,11 +78,16 @@ class TestModes(kit.Case):
     def test_none_claimed(self):
         self.assertEqual(self.identity("keep")[:1], b"\0")
 
-    def test_the_policy_has_the_last_word(self):
+    def test_a_decision_may_hold_a_client_to_one_identity(self):
         router = self.backend("ROUTER")
-        durward = self.gateway(router, kit.POLICY.replace("properties =", 'identity = "seat-1", properties ='))
+        durward = self.gateway(router, kit.POLICY.replace("properties =", 'identity = "seat-1", properties ='),
+                               retry_hold_seconds=0.2)
         self.peer("alice").client("DEALER", IDENTITY="desk-7").connect(durward.endpoint).send("x")
-        self.assertEqual(bytes(self.recv(router)[0]), b"seat-1")
+        line = durward.wait_journal(verdict="deny")[0]
+        self.assertIn("identity", line["decision"]["reason"])
+        self.silent(router, 0.2)
+        self.peer("alice").client("DEALER", IDENTITY="seat-1").connect(durward.endpoint).send("y")
+        self.assertEqual([bytes(frame) for frame in self.recv(router)], [b"seat-1", b"y"])
 
 
 class TestOneEach(kit.Case):
@@ -98,6 +104,16 @@ class TestOneEach(kit.Case):
     def hear(self):
         frames = self.recv(self.router)
         return bytes(frames[0]), frames[-1].get("User-Id"), bytes(frames[-1])
+
+    def heard_of(self, client):
+        """Says "y" until it is heard.  A claim comes after our READY, when libzmq sends at once: what it sent to
+        a connection that is refused for its identity is gone with that connection."""
+        deadline = time.monotonic() + kit.PATIENCE
+        while time.monotonic() < deadline:
+            client.send("y")
+            if self.router.poll(300):
+                return self.hear()
+        self.fail("it was never heard" + self.told())
 
     def test_another_users_claim_is_refused_and_journalled(self):
         alice = self.desk("alice")
@@ -139,13 +155,7 @@ class TestOneEach(kit.Case):
         new.peer.end()
         frozen.peer.thaw()
         self.assertTrue(frozen.wait_event("DISCONNECTED"))
-        deadline = time.monotonic() + kit.PATIENCE
-        heard = None
-        while heard is None and time.monotonic() < deadline:
-            frozen.send("back")
-            if self.router.poll(300):
-                heard = self.hear()
-        self.assertEqual(heard, (b"desk-7", "alice", b"back"))
+        self.assertEqual(self.heard_of(frozen), (b"desk-7", "alice", b"y"))
 
     def test_a_login_storm_of_one_identity_ends_with_one(self):
         sockets = [self.desk("alice") for _ in range(4)]
@@ -175,8 +185,7 @@ class TestOneEach(kit.Case):
         self.hear()
         alice.close()
         bob = self.desk("bob")
-        bob.send("y")
-        self.assertEqual(self.hear(), (b"desk-7", "bob", b"y"))
+        self.assertEqual(self.heard_of(bob), (b"desk-7", "bob", b"y"))
 
     def test_an_identity_that_no_backend_may_have(self):
         """RFC 23 keeps a leading zero octet for the router's own; 255 octets is the most."""

@@ -164,14 +164,15 @@ class GssClient(Wire):
                 self.send(self.initiate(reply))
         self.send(frame(COMMAND, b""))
 
-    def wrap(self, plain, confidential=True):
+    def wrap(self, plain, confidential=True, outer=0):
+        """libzmq marks READY as a command outside as well (outer=COMMAND), nothing after it."""
         wrapped = self.context.wrap(plain, confidential).message
-        return frame(0, named(b"MESSAGE", struct.pack(">I", len(wrapped)) + wrapped))
+        return frame(outer, named(b"MESSAGE", struct.pack(">I", len(wrapped)) + wrapped))
 
-    def read_wrapped(self):
+    def read_wrapped(self, outer=0):
         """(inner flags, body)"""
         flags, body = self.read_frame()
-        if flags or not body.startswith(b"\x07MESSAGE"):
+        if flags != outer or not body.startswith(b"\x07MESSAGE"):
             raise AssertionError("flags %d, %r where MESSAGE was expected" % (flags, body[:80]))
         plain = self.context.unwrap(body[12:]).message
         return plain[0], plain[1:]
@@ -179,7 +180,7 @@ class GssClient(Wire):
     def read_ready(self):
         """The server's properties."""
         if self.encrypted:
-            flags, body = self.read_wrapped()
+            flags, body = self.read_wrapped(COMMAND)
             if flags != INNER_COMMAND:
                 raise AssertionError("READY with inner flags %d" % flags)
         else:
@@ -190,7 +191,8 @@ class GssClient(Wire):
 
     def send_ready(self, properties):
         ready = named(b"READY", metadata(properties))
-        self.send(self.wrap(bytes([INNER_COMMAND]) + ready) if self.encrypted else frame(COMMAND, ready))
+        self.send(self.wrap(bytes([INNER_COMMAND]) + ready, outer=COMMAND) if self.encrypted
+                  else frame(COMMAND, ready))
 
     def login(self, socket_type="DEALER", identity=b"", properties=()):
         """The whole way; the server's properties."""
