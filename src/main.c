@@ -10,10 +10,12 @@
 static const struct dw_command commands[] = {
     {"serve", dw_cmd_serve, "the broker, in the foreground"},
     {"check", dw_cmd_check, "finds mistakes in a configuration or in policies before they run"},
+    {"explain", dw_cmd_explain, "decides one event and tells why, rule by rule"},
     {"lab", dw_cmd_lab, "a throwaway realm: up, down, env, status"},
     {"lua", dw_cmd_lua, "Lua with durward's modules; without a file: a prompt"},
     {"probe", dw_cmd_probe, "logs in as a client and tells each step"},
     {"status", dw_cmd_status, "what a running broker counts"},
+    {"test", dw_cmd_test, "runs policy specs with busted and durward.kit"},
     {"version", dw_cmd_version, "the version, and the libraries it runs with"},
     {NULL, NULL, NULL},
 };

@@ -10,11 +10,13 @@ struct dw_command {
 };
 
 int dw_cmd_check(int argc, char **argv);
+int dw_cmd_explain(int argc, char **argv);
 int dw_cmd_lab(int argc, char **argv);
 int dw_cmd_lua(int argc, char **argv);
 int dw_cmd_probe(int argc, char **argv);
 int dw_cmd_serve(int argc, char **argv);
 int dw_cmd_status(int argc, char **argv);
+int dw_cmd_test(int argc, char **argv);
 int dw_cmd_version(int argc, char **argv);
 
 #endif

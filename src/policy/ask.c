@@ -364,8 +364,11 @@ static void settle(struct dw_ask *ask)
     } else if (!ask->decided) {
         d->verdict = DW_ALLOW;
     }
-    if (ask->decided && ask->policy < ask->host->policy_count)
+    /* Undecided by all: the last one's silence stands. */
+    if (ask->policy < ask->host->policy_count)
         dw_decision_set(&d->policy_file, policy_of(ask)->file);
+    else if (ask->stage == DW_STAGE_MAP && ask->policy > 0)
+        dw_decision_set(&d->policy_file, ask->host->policies[ask->policy - 1].file);
     memcpy(d->policy_sha256, ask->host->sha256, sizeof d->policy_sha256);
     d->took_us = (dw_budget_clock() - ask->began) / 1000;
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "policy/decision_lua.h"
+#include "policy/doors.h"
 #include "policy/inside.h"
 
 #include <arpa/inet.h>
@@ -21,13 +22,13 @@ static int core_step(lua_State *L)
     return 0;
 }
 
-/* decision(verdict, fields, rule, level) */
+/* decision(verdict, fields, rule) */
 static int core_decision(lua_State *L)
 {
     static const char *const verdicts[] = {"deny", "allow", "temporary", NULL};
     enum dw_verdict verdict = (enum dw_verdict)luaL_checkoption(L, 1, NULL, verdicts);
     const char *rule = luaL_optstring(L, 3, NULL);
-    dw_lua_push_decision(L, verdict, 2, rule, (int)luaL_optinteger(L, 4, 1));
+    dw_lua_push_decision(L, verdict, 2, rule);
     return 1;
 }
 
@@ -38,16 +39,23 @@ static int core_is_decision(lua_State *L)
     return 1;
 }
 
-/* where(level): "file:line" of the function that many calls up, or nil. */
+/* where(): "file:line" of the policy that called our module, or nil. */
 static int core_where(lua_State *L)
 {
-    lua_Debug ar;
-    lua_Integer level = luaL_checkinteger(L, 1);
-    if (level < 0 || level > 100 || !lua_getstack(L, (int)level, &ar) || !lua_getinfo(L, "Sl", &ar) ||
-        ar.currentline < 0 || *ar.source != '@')
-        return 0;
-    lua_pushfstring(L, "%s:%d", ar.source + 1, ar.currentline);
+    dw_lua_push_culprit(L);
     return 1;
+}
+
+/* misuse(message): an error at that line. */
+static int core_misuse(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    dw_lua_push_culprit(L);
+    if (lua_isnil(L, -1))
+        lua_pushvalue(L, 1);
+    else
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, 1));
+    return lua_error(L);
 }
 
 /* nearest(word, list) */
@@ -208,10 +216,15 @@ static int core_glob(lua_State *L)
 
 int dw_lua_open_core(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"decision", core_decision}, {"is_decision", core_is_decision},
-                                         {"where", core_where},       {"nearest", core_nearest},
-                                         {"log", core_log},           {"network", core_network},
-                                         {"glob", core_glob},         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"decision", core_decision},
+                                         {"is_decision", core_is_decision},
+                                         {"where", core_where},
+                                         {"misuse", core_misuse},
+                                         {"nearest", core_nearest},
+                                         {"log", core_log},
+                                         {"network", core_network},
+                                         {"glob", core_glob},
+                                         {NULL, NULL}};
     dw_lua_open_decisions(L);
     luaL_setfuncs(L, functions, 0);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &dw_host_key);

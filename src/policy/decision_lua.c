@@ -1,6 +1,7 @@
 /* The door through which a policy answers: durward.allow, deny and temporary, checked field by field where
  * they are written, and copied into a struct dw_decision when they come back. */
 #include "policy/decision_lua.h"
+#include "base/embed.h"
 #include "base/text.h"
 #include "policy/inside.h"
 
@@ -44,6 +45,22 @@ static const char *const socket_types[] = {"PAIR",   "PUB",  "SUB",  "REQ",  "RE
 /* durward's own; nobody else sets them. */
 static const char *const reserved[] = {"Socket-Type", "Identity", "User-Id", "X-Peer-Address", "Resource", NULL};
 
+void dw_lua_push_culprit(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        bool own = ar.currentline < 0 || *ar.source != '@';
+        for (const struct dw_lua_file *f = dw_lua_files; !own && f->module; f++)
+            own = strcmp(f->path, ar.source + 1) == 0;
+        if (!own) {
+            lua_pushfstring(L, "%s:%d", ar.source + 1, ar.currentline);
+            return;
+        }
+    }
+    lua_pushnil(L);
+}
+
 static const struct option *find_option(const struct option *list, const char *name)
 {
     for (; list->name; list++)
@@ -52,18 +69,23 @@ static const struct option *find_option(const struct option *list, const char *n
     return NULL;
 }
 
-/* `what` is "allow", "deny", .. for messages, which name the policy's line: `level` calls up. */
-static int complain(lua_State *L, int level, const char *message)
+/* Raises at the line of the policy that made the mistake, whichever of our modules stand in between. */
+static int complain(lua_State *L, const char *message)
 {
     lua_pushstring(L, message);
-    luaL_where(L, level);
-    lua_insert(L, -2);
-    lua_concat(L, 2);
+    dw_lua_push_culprit(L);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+    } else {
+        lua_insert(L, -2);
+        lua_pushliteral(L, ": ");
+        lua_insert(L, -2);
+        lua_concat(L, 3);
+    }
     return lua_error(L);
 }
 
-static int unknown_option(lua_State *L, int level, const char *what, const struct option *list, bool refusal,
-                          const char *name)
+static int unknown_option(lua_State *L, const char *what, const struct option *list, bool refusal, const char *name)
 {
     const char *names[16];
     size_t count = 0;
@@ -72,104 +94,99 @@ static int unknown_option(lua_State *L, int level, const char *what, const struc
             names[count++] = o->name;
     names[count] = NULL;
     const char *nearest = dw_text_nearest(name, names);
-    return complain(L, level,
-                    nearest ? lua_pushfstring(L, "%s: unknown field '%s', did you mean '%s'?", what, name, nearest)
-                            : lua_pushfstring(L, "%s: unknown field '%s'", what, name));
+    return complain(L, nearest
+                           ? lua_pushfstring(L, "%s: unknown field '%s', did you mean '%s'?", what, name, nearest)
+                           : lua_pushfstring(L, "%s: unknown field '%s'", what, name));
 }
 
-static int wrong_type(lua_State *L, int level, const char *what, const char *field, const char *wanted, int got)
+static int wrong_type(lua_State *L, const char *what, const char *field, const char *wanted, int got)
 {
     return complain(
-        L, level,
-        lua_pushfstring(L, "%s: field '%s': expected %s, got %s", what, field, wanted, luaL_typename(L, got)));
+        L, lua_pushfstring(L, "%s: field '%s': expected %s, got %s", what, field, wanted, luaL_typename(L, got)));
 }
 
-static void check_text(lua_State *L, int level, const char *what, const char *field, int index)
+static void check_text(lua_State *L, const char *what, const char *field, int index)
 {
     size_t len;
     if (lua_type(L, index) != LUA_TSTRING)
-        wrong_type(L, level, what, field, "a string", index);
+        wrong_type(L, what, field, "a string", index);
     const char *text = lua_tolstring(L, index, &len);
     if (memchr(text, 0, len))
-        complain(L, level, lua_pushfstring(L, "%s: field '%s' holds a NUL", what, field));
+        complain(L, lua_pushfstring(L, "%s: field '%s' holds a NUL", what, field));
 }
 
 /* RFC 23: a property's name is 1 to 255 of letters, digits and "-_.+". */
-static void check_property_name(lua_State *L, int level, const char *what, int index)
+static void check_property_name(lua_State *L, const char *what, int index)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+";
     size_t len = 0;
     const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &len) : "";
     if (len == 0 || len > 255 || strspn(name, letters) != len)
-        complain(L, level, lua_pushfstring(L, "%s: field 'properties': '%s' is not a property's name", what, name));
+        complain(L, lua_pushfstring(L, "%s: field 'properties': '%s' is not a property's name", what, name));
     for (size_t i = 0; reserved[i]; i++)
         if (dw_span_equal_nocase(dw_span_make(name, len), dw_span_str(reserved[i])))
-            complain(L, level,
-                     lua_pushfstring(L, "%s: field 'properties': '%s' is durward's own to set", what, name));
+            complain(L, lua_pushfstring(L, "%s: field 'properties': '%s' is durward's own to set", what, name));
 }
 
-static void check_properties(lua_State *L, int level, const char *what, int index)
+static void check_properties(lua_State *L, const char *what, int index)
 {
     if (lua_type(L, index) != LUA_TTABLE)
-        wrong_type(L, level, what, "properties", "a table", index);
+        wrong_type(L, what, "properties", "a table", index);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        check_property_name(L, level, what, -2);
+        check_property_name(L, what, -2);
         if (lua_type(L, -1) != LUA_TSTRING)
-            wrong_type(L, level, what, lua_pushfstring(L, "properties.%s", lua_tostring(L, -2)), "a string", -2);
+            wrong_type(L, what, lua_pushfstring(L, "properties.%s", lua_tostring(L, -2)), "a string", -2);
     }
 }
 
-static void check_sockets(lua_State *L, int level, const char *what, int index)
+static void check_sockets(lua_State *L, const char *what, int index)
 {
     if (lua_type(L, index) != LUA_TTABLE)
-        wrong_type(L, level, what, "sockets", "a list of socket types", index);
+        wrong_type(L, what, "sockets", "a list of socket types", index);
     for (lua_Integer i = 1; lua_rawgeti(L, index, i) != LUA_TNIL; i++, lua_pop(L, 1)) {
         const char *type = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?", *nearest = NULL;
         bool known = false;
         for (size_t s = 0; socket_types[s]; s++)
             known |= strcmp(socket_types[s], type) == 0;
         if (!known && !(nearest = dw_text_nearest(type, socket_types)))
-            complain(L, level, lua_pushfstring(L, "%s: field 'sockets': there is no socket type '%s'", what, type));
+            complain(L, lua_pushfstring(L, "%s: field 'sockets': there is no socket type '%s'", what, type));
         if (!known)
-            complain(L, level,
-                     lua_pushfstring(L, "%s: field 'sockets': there is no socket type '%s', did you mean '%s'?",
-                                     what, type, nearest));
+            complain(L, lua_pushfstring(L, "%s: field 'sockets': there is no socket type '%s', did you mean '%s'?",
+                                        what, type, nearest));
     }
     lua_pop(L, 1);
 }
 
-static void check_value(lua_State *L, int level, const char *what, const struct option *o, int index)
+static void check_value(lua_State *L, const char *what, const struct option *o, int index)
 {
     switch (o->kind) {
-    case TEXT: check_text(L, level, what, o->name, index); break;
+    case TEXT: check_text(L, what, o->name, index); break;
     case ADDRESS:
-        check_text(L, level, what, o->name, index);
+        check_text(L, what, o->name, index);
         if (strncmp(lua_tostring(L, index), "tcp://", 6) != 0 && strncmp(lua_tostring(L, index), "ipc://", 6) != 0)
-            complain(L, level,
-                     lua_pushfstring(L, "%s: field '%s': '%s' is not a tcp:// or ipc:// address", what, o->name,
-                                     lua_tostring(L, index)));
+            complain(L, lua_pushfstring(L, "%s: field '%s': '%s' is not a tcp:// or ipc:// address", what, o->name,
+                                        lua_tostring(L, index)));
         break;
     case NUMBER:
         if (lua_type(L, index) != LUA_TNUMBER)
-            wrong_type(L, level, what, o->name, "seconds since 1970", index);
+            wrong_type(L, what, o->name, "seconds since 1970", index);
         if (!(lua_tonumber(L, index) > 0))
-            complain(L, level, lua_pushfstring(L, "%s: field '%s' must be above 0", what, o->name));
+            complain(L, lua_pushfstring(L, "%s: field '%s' must be above 0", what, o->name));
         break;
-    case PROPERTIES: check_properties(L, level, what, index); break;
-    case SOCKETS: check_sockets(L, level, what, index); break;
+    case PROPERTIES: check_properties(L, what, index); break;
+    case SOCKETS: check_sockets(L, what, index); break;
     }
 }
 
-static void check_options(lua_State *L, int level, const char *what, const struct option *list, bool refusal,
-                          int index)
+static void check_options(lua_State *L, const char *what, const struct option *list, bool refusal, int index)
 {
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         bool text = lua_type(L, -2) == LUA_TSTRING;
         const char *name = text ? lua_tostring(L, -2) : luaL_tolstring(L, -2, NULL);
         const struct option *o = text ? find_option(list, name) : NULL;
         if (!o || (refusal && !o->refusals))
-            unknown_option(L, level, what, list, refusal, name);
-        check_value(L, level, what, o, lua_gettop(L));
+            unknown_option(L, what, list, refusal, name);
+        check_value(L, what, o, lua_gettop(L));
     }
 }
 
@@ -188,16 +205,15 @@ static void push_copy(lua_State *L, int index)
     }
 }
 
-void dw_lua_push_decision(lua_State *L, enum dw_verdict verdict, int fields, const char *rule, int level)
+void dw_lua_push_decision(lua_State *L, enum dw_verdict verdict, int fields, const char *rule)
 {
     const char *what = dw_verdict_word(verdict);
     int type = lua_type(L, fields);
     luaL_checkstack(L, 12, NULL);
     if (type != LUA_TNIL && type != LUA_TNONE && type != LUA_TTABLE)
-        complain(L, level,
-                 lua_pushfstring(L, "%s: expected a table of fields, got %s", what, luaL_typename(L, fields)));
+        complain(L, lua_pushfstring(L, "%s: expected a table of fields, got %s", what, luaL_typename(L, fields)));
     if (type == LUA_TTABLE)
-        check_options(L, level, what, options, verdict != DW_ALLOW, fields);
+        check_options(L, what, options, verdict != DW_ALLOW, fields);
     enum dw_verdict *self = lua_newuserdatauv(L, sizeof *self, 2);
     *self = verdict;
     if (type == LUA_TTABLE) {
@@ -212,19 +228,19 @@ void dw_lua_push_decision(lua_State *L, enum dw_verdict verdict, int fields, con
 
 static int allow(lua_State *L)
 {
-    dw_lua_push_decision(L, DW_ALLOW, 1, NULL, 1);
+    dw_lua_push_decision(L, DW_ALLOW, 1, NULL);
     return 1;
 }
 
 static int deny(lua_State *L)
 {
-    dw_lua_push_decision(L, DW_DENY, 1, NULL, 1);
+    dw_lua_push_decision(L, DW_DENY, 1, NULL);
     return 1;
 }
 
 static int temporary(lua_State *L)
 {
-    dw_lua_push_decision(L, DW_TEMPORARY, 1, NULL, 1);
+    dw_lua_push_decision(L, DW_TEMPORARY, 1, NULL);
     return 1;
 }
 
@@ -248,7 +264,7 @@ static int decision_index(lua_State *L)
         lua_getiuservalue(L, 1, 2);
     } else {
         if (!find_option(options, key))
-            unknown_option(L, 1, "decision", options, false, key);
+            unknown_option(L, "decision", options, false, key);
         if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE)
             lua_getfield(L, -1, key);
         if (lua_istable(L, -1))
@@ -329,8 +345,8 @@ int dw_lua_take_realm(lua_State *L, int index, struct dw_decision *d)
         const char *name = text ? lua_tostring(L, -2) : luaL_tolstring(L, -2, NULL);
         const struct option *o = text ? find_option(realm_options, name) : NULL;
         if (!o)
-            unknown_option(L, 1, "realm", realm_options, false, name);
-        check_text(L, 1, "realm", name, -1);
+            unknown_option(L, "realm", realm_options, false, name);
+        check_text(L, "realm", name, -1);
     }
     lua_pushvalue(L, index);
     int failed = take_texts(L, realm_options, d);

@@ -20,6 +20,8 @@ extern const struct dw_lua_door dw_lua_doors[];
 int dw_lua_open_principal(lua_State *L);
 int dw_lua_open_a2l(lua_State *L);
 int dw_lua_open_realms(lua_State *L);
+int dw_lua_open_core(lua_State *L); /* decisions, and what the modules in lua/durward need of C */
+int dw_lua_open_kit(lua_State *L); /* durward.kit.host: for tools, not within a policy */
 
 /* Pushes a principal object made from `p` (copied: `p` may end afterwards).  Raises when memory is out. */
 void dw_lua_push_principal(lua_State *L, const struct dw_principal *p);

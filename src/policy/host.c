@@ -57,7 +57,9 @@ static int take_hook(lua_State *L, struct dw_policy *p)
                         lua_pushfstring(L, "hook '%s' must be a function, not a %s", key, luaL_typename(L, -1)));
     lua_pushvalue(L, -1);
     lua_getinfo(L, ">S", &ar);
-    if (asprintf(&p->at[hook], "%s:%d", *ar.source == '@' ? ar.source + 1 : p->file, ar.linedefined) < 0) {
+    /* A hook that one of our modules built stands where the policy names it. */
+    bool own = *ar.source == '@' && strcmp(ar.source + 1, p->file) == 0;
+    if (asprintf(&p->at[hook], "%s:%d", p->file, own ? ar.linedefined : line_of(p->text, key)) < 0) {
         p->at[hook] = NULL;
         return luaL_error(L, "out of memory");
     }

@@ -73,9 +73,6 @@ void dw_lua_open_event(lua_State *L); /* makes the metatables; pushes nothing */
 /* The registry key of a light userdata: the host whose state it is. */
 extern const char dw_host_key;
 
-/* core_lua.c: the module durward.core; the registry's host, if any, gets its steps. */
-int dw_lua_open_core(lua_State *L);
-
 /* ask.c: a step of the trace of the question that is being asked; nothing when there is none. */
 void dw_ask_note(struct dw_host *host, const char *text, const char *at);
 

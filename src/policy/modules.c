@@ -67,10 +67,6 @@ int dw_modules_compile(lua_State *L, const char *text, size_t len, const char *p
 
 static void load_own(lua_State *L, const char *name)
 {
-    if (strcmp(name, "durward.core") == 0) {
-        dw_lua_open_core(L);
-        return;
-    }
     for (const struct dw_lua_door *d = dw_lua_doors; d->module; d++)
         if (strcmp(d->module, name) == 0) {
             lua_pushcfunction(L, d->open);

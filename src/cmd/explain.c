@@ -1,0 +1,392 @@
+/* durward explain: decides one event and tells why, rule by rule. */
+#include "auth/fields.h"
+#include "auth/journal.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "policy/ask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { POLICIES_MOST = 32, EXIT_USAGE = 2, EXIT_DENY = 3, EXIT_TEMPORARY = 4 };
+
+struct request {
+    const char *policies[POLICIES_MOST + 1];
+    size_t policy_count;
+    json_t *event;
+    bool json, log;
+};
+
+/* Options that set one field of the event, or one of a group. */
+static const struct {
+    const char *option, *group, *field;
+    enum { WORD, WHOLE, FLAG, LIST } kind;
+} settings[] = {
+    {"--principal", NULL, "principal", WORD},
+    {"--front", NULL, "front", WORD},
+    {"--mechanism", NULL, "mechanism", WORD},
+    {"--domain", NULL, "domain", WORD},
+    {"--authzid", NULL, "authzid", WORD},
+    {"--service", NULL, "service", WORD},
+    {"--listener", NULL, "listener", WORD},
+    {"--hostname", NULL, "hostname", WORD},
+    {"--stage", NULL, "stage", WORD},
+    {"--id", NULL, "id", WORD},
+    {"--time", NULL, "time", WORD},
+    {"--identity", "zap", "identity", WORD},
+    {"--username", "plain", "username", WORD},
+    {"--curve-key", "curve", "key", WORD},
+    {"--lifetime", "gss", "lifetime", WHOLE},
+    {"--indicator", "gss", "indicators", LIST},
+    {"--confidential", "gss", "confidential", FLAG},
+    {"--cross-realm", "gss", "cross_realm", FLAG},
+};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+static int usage(FILE *out)
+{
+    fputs("usage: durward explain -p POLICY [-p POLICY]... EVENT [--json] [--log]\n\n"
+          "Decides one event and tells why, rule by rule.  EVENT is --event FILE (JSON, - is standard\n"
+          "input; a line of the journal will do), or options, or both, the options then winning:\n\n"
+          "  --principal NAME --front zmtp|zap|xmpp|dovecot --mechanism M --peer ADDRESS[:PORT]\n"
+          "  --domain D --authzid A --service S --listener L --hostname H --stage connect|realm|map|close\n"
+          "  --id ID --time WHEN --identity I --username U --curve-key Z85\n"
+          "  --lifetime SECONDS --indicator I (repeated) --confidential --cross-realm\n\n"
+          "  --json   the answer as JSON, for programs\n"
+          "  --log    durward's own log lines too: tracebacks, what the policy prints\n\n"
+          "exit: 0 allow, 3 deny, 4 temporary, 2 usage or a policy that does not load\n",
+          out);
+    return out == stdout ? 0 : EXIT_USAGE;
+}
+
+static int complain(const char *format, const char *word, const char *nearest)
+{
+    fputs("durward explain: ", stderr);
+    fprintf(stderr, format, word);
+    if (nearest)
+        fprintf(stderr, ", did you mean '%s'?", nearest);
+    fputc('\n', stderr);
+    return -1;
+}
+
+static json_t *group_of(struct request *r, const char *group)
+{
+    if (!group)
+        return r->event;
+    json_t *found = json_object_get(r->event, group);
+    if (!json_is_object(found)) {
+        found = json_object();
+        json_object_set_new(r->event, group, found);
+    }
+    return found;
+}
+
+static json_t *text(const char *value)
+{
+    return dw_text_to_json(dw_span_str(value));
+}
+
+/* "192.0.2.7", "192.0.2.7:51234", "::1", "[::1]:51234" */
+static int set_peer(struct request *r, const char *value)
+{
+    char address[256];
+    const char *colon = strrchr(value, ':'), *bracket = *value == '[' ? strchr(value, ']') : NULL;
+    size_t len = strlen(value);
+    bool has_port = bracket ? bracket[1] == ':' : colon && strchr(value, ':') == colon;
+    json_t *peer = group_of(r, "peer");
+    if (bracket) {
+        value++;
+        len = (size_t)(bracket - value);
+    } else if (has_port) {
+        len = (size_t)(colon - value);
+    }
+    snprintf(address, sizeof address, "%.*s", (int)(len < 255 ? len : 255), value);
+    if (has_port) {
+        char *end;
+        long port = strtol(colon + 1, &end, 10);
+        if (*end || end == colon + 1 || port < 0 || port > 65535)
+            return complain("--peer: '%s' is not a port", colon + 1, NULL);
+        json_object_set_new(peer, "port", json_integer(port));
+    }
+    return json_object_set_new(peer, "address", text(address));
+}
+
+static int set_field(struct request *r, size_t i, const char *value)
+{
+    json_t *group = group_of(r, settings[i].group), *list;
+    char *end;
+    long number;
+    switch (settings[i].kind) {
+    case FLAG: return json_object_set_new(group, settings[i].field, json_true());
+    case LIST:
+        if (!json_is_array(list = json_object_get(group, settings[i].field))) {
+            list = json_array();
+            json_object_set_new(group, settings[i].field, list);
+        }
+        return json_array_append_new(list, text(value));
+    case WHOLE:
+        number = strtol(value, &end, 10);
+        if (*end || end == value)
+            return complain("'%s' is not a number", value, NULL);
+        return json_object_set_new(group, settings[i].field, json_integer(number));
+    case WORD: break;
+    }
+    if (strcmp(settings[i].option, "--time") == 0) {
+        double seconds = strtod(value, &end);
+        if (!*end && end != value)
+            return json_object_set_new(group, "time", json_real(seconds));
+    }
+    return json_object_set_new(group, settings[i].field, text(value));
+}
+
+/* The event of a file; of a journal's line its event. */
+static int read_event(struct request *r, const char *path)
+{
+    json_error_t where;
+    json_t *read = strcmp(path, "-") == 0
+                       ? json_loadf(stdin, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DISABLE_EOF_CHECK, &where)
+                       : json_load_file(path, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    if (!read) {
+        if (where.line > 0)
+            fprintf(stderr, "durward explain: %s:%d: %s\n", name, where.line, where.text);
+        else
+            fprintf(stderr, "durward explain: %s: %s\n", name, where.text);
+        return -1;
+    }
+    if (json_object_get(read, "decision") && json_is_object(json_object_get(read, "event"))) {
+        json_t *event = json_incref(json_object_get(read, "event"));
+        json_decref(read);
+        read = event;
+    }
+    if (!json_is_object(read)) {
+        json_decref(read);
+        return complain("%s: an event is a JSON object", name, NULL);
+    }
+    /* What options said before stands. */
+    json_object_update_missing(r->event, read);
+    json_decref(read);
+    return 0;
+}
+
+static int unknown_option(const char *option)
+{
+    const char *names[SETTINGS + 7] = {"--peer", "--event", "--json", "--policy", "--log", "--help"};
+    for (size_t i = 0; i < SETTINGS; i++)
+        names[6 + i] = settings[i].option;
+    names[SETTINGS + 6] = NULL;
+    return complain("unknown option '%s'", option, dw_text_nearest(option, names));
+}
+
+static int read_options(struct request *r, int argc, char **argv)
+{
+    const char *event_file = NULL;
+    for (int i = 1; i < argc; i++) {
+        char *option = argv[i], *value = strncmp(option, "--", 2) == 0 ? strchr(option, '=') : NULL;
+        size_t s = 0, len = value ? (size_t)(value - option) : strlen(option);
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)(len < 63 ? len : 63), option);
+        while (s < SETTINGS && strcmp(settings[s].option, name) != 0)
+            s++;
+        bool policy = !strcmp(name, "-p") || !strcmp(name, "--policy"), peer = !strcmp(name, "--peer");
+        bool event = !strcmp(name, "--event");
+        if (!strcmp(name, "--json") && !value) {
+            r->json = true;
+            continue;
+        }
+        if (!strcmp(name, "--log") && !value) {
+            r->log = true;
+            continue;
+        }
+        if (s == SETTINGS && !policy && !peer && !event)
+            return *option == '-' ? unknown_option(name) : complain("'%s' is not an option", option, NULL);
+        if (s < SETTINGS && settings[s].kind == FLAG) {
+            if (set_field(r, s, NULL) < 0)
+                return -1;
+            continue;
+        }
+        if (value)
+            value++;
+        else if (++i < argc)
+            value = argv[i];
+        else
+            return complain("%s needs a value", name, NULL);
+        if (policy && r->policy_count == POLICIES_MOST)
+            return complain("too many policies at '%s'", value, NULL);
+        if (policy)
+            r->policies[r->policy_count++] = value;
+        else if (event)
+            event_file = value;
+        else if ((peer ? set_peer(r, value) : set_field(r, s, value)) < 0)
+            return -1;
+    }
+    if (r->policy_count == 0)
+        return complain("name a policy: %s FILE", "-p", NULL);
+    if (!event_file && json_object_size(r->event) == 0)
+        return complain("describe an event: %s and others", "--event FILE, --principal NAME", NULL);
+    return event_file ? read_event(r, event_file) : 0;
+}
+
+/* Telling. */
+
+static void put_plain(const char *value)
+{
+    struct dw_buf shown = {0};
+    if (dw_text_is_utf8(dw_span_str(value)) && !dw_text_has_control(dw_span_str(value)))
+        dw_buf_put(&shown, dw_span_str(value));
+    else
+        dw_text_quote(&shown, dw_span_str(value));
+    fwrite(dw_buf_span(&shown).at, 1, dw_buf_len(&shown), stdout);
+    dw_buf_free(&shown);
+}
+
+static void put_line(const char *label, const char *value)
+{
+    if (!value)
+        return;
+    printf("  %-10s ", label);
+    put_plain(value);
+    putchar('\n');
+}
+
+static void tell_grants(const struct dw_decision *d)
+{
+    char when[32];
+    put_line("backend", d->backend);
+    put_line("identity", d->identity);
+    put_line("jid", d->jid);
+    put_line("realm", d->realm);
+    put_line("service", d->service);
+    put_line("keytab", d->keytab);
+    put_line("hostname", d->hostname);
+    if (d->expires > 0)
+        put_line("until", dw_text_time(when, (long long)(d->expires * 1e6)));
+    for (size_t i = 0; i < d->property_count; i++) {
+        printf("  %-10s %s=", i ? "" : "property", d->properties[i].name);
+        put_plain(d->properties[i].value);
+        putchar('\n');
+    }
+    for (size_t i = 0; i < d->socket_count; i++)
+        put_line(i ? "" : "sockets", d->sockets[i]);
+}
+
+static void tell(const struct dw_decision *d, enum dw_stage stage)
+{
+    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    const char *paint = !colour                  ? ""
+                        : d->verdict == DW_ALLOW ? "\033[32m"
+                        : d->verdict == DW_DENY  ? "\033[31m"
+                                                 : "\033[33m";
+    bool goes_on =
+        d->verdict == DW_ALLOW && (stage == DW_STAGE_CONNECT || stage == DW_STAGE_REALM || stage == DW_STAGE_CLOSE);
+    printf("%s%s%s", paint, goes_on ? "goes on" : dw_verdict_word(d->verdict), colour ? "\033[0m" : "");
+    if (d->user) {
+        putchar(' ');
+        put_plain(d->user);
+    }
+    putchar('\n');
+    put_line("rule", d->rule);
+    put_line("reason", d->reason);
+    put_line("policy", d->policy_file);
+    tell_grants(d);
+    if (d->step_count)
+        puts("trace");
+    for (size_t i = 0; i < d->step_count; i++) {
+        printf("  %-10s ", d->steps[i].hook);
+        put_plain(d->steps[i].text);
+        if (d->steps[i].at) {
+            fputs("  (", stdout);
+            put_plain(d->steps[i].at);
+            putchar(')');
+        }
+        putchar('\n');
+    }
+}
+
+static void tell_json(const struct dw_event *event, const struct dw_decision *d)
+{
+    json_t *all = json_object(), *policy = json_object();
+    if (d->policy_file)
+        json_object_set_new(policy, "file", text(d->policy_file));
+    if (*d->policy_sha256)
+        json_object_set_new(policy, "sha256", json_string(d->policy_sha256));
+    json_object_set_new(all, "policy", policy);
+    json_object_set_new(all, "event", dw_event_to_json(event));
+    json_object_set_new(all, "decision", dw_decision_to_json(d));
+    json_object_set_new(all, "trace", dw_decision_trace_to_json(d));
+    json_object_set_new(all, "took_us", json_integer((json_int_t)d->took_us));
+    json_dumpf(all, stdout, JSON_REAL_PRECISION(16) | (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT));
+    putchar('\n');
+    json_decref(all);
+}
+
+struct telling {
+    const struct request *request;
+    const struct dw_event *event;
+    enum dw_stage stage;
+    int code;
+};
+
+static void on_done(void *arg, const struct dw_decision *d)
+{
+    struct telling *t = arg;
+    if (t->request->json)
+        tell_json(t->event, d);
+    else
+        tell(d, t->stage);
+    t->code = d->verdict == DW_ALLOW ? 0 : d->verdict == DW_DENY ? EXIT_DENY : EXIT_TEMPORARY;
+}
+
+static int explain(struct request *r)
+{
+    static const char *const refuse[] = {"root", NULL}; /* as the configuration has it unless told otherwise */
+    struct dw_host_options options = {.policies = r->policies, .refuse_users = refuse};
+    struct dw_error err = {0};
+    struct dw_event event;
+    struct dw_event_store *store = NULL;
+    struct timeval now;
+    if (dw_event_from_json(&event, r->event, &store, &err) < 0) {
+        fprintf(stderr, "durward explain: %s\n", err.detail);
+        return EXIT_USAGE;
+    }
+    struct telling t = {.request = r, .event = &event, .code = EXIT_USAGE};
+    gettimeofday(&now, NULL);
+    if (event.time == 0)
+        event.time = now.tv_sec * 1000000LL + now.tv_usec;
+    if (!event.id)
+        event.id = "explain";
+    t.stage = event.stage == DW_STAGE_AUTHORIZE ? DW_STAGE_MAP : event.stage;
+    if (!r->log)
+        dw_log_threshold((enum dw_log_level)(DW_LOG_ERROR + 1));
+    struct dw_host *host = dw_host_new(&options, &err);
+    if (host)
+        dw_ask_start(host, &event, t.stage, on_done, &t);
+    else
+        fprintf(stderr, "durward explain: %s\n", err.detail);
+    dw_host_free(&host);
+    dw_event_store_free(&store);
+    return t.code;
+}
+
+int dw_cmd_explain(int argc, char **argv)
+{
+    struct request r = {.event = json_object()};
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            json_decref(r.event);
+            return usage(stdout);
+        }
+    int code = EXIT_USAGE;
+    if (!r.event)
+        fputs("durward explain: out of memory\n", stderr);
+    else if (read_options(&r, argc, argv) < 0)
+        fputs("'durward explain --help' tells more\n", stderr);
+    else
+        code = explain(&r);
+    json_decref(r.event);
+    return code;
+}
