@@ -262,6 +262,10 @@ static void hung_up(uv_signal_t *signal, int number)
     if (b->draining)
         return;
     if (reload(b, &err) < 0) {
+        struct dw_error lost = {0};
+        /* Its file may have been rotated away: that goes on, whatever else is wrong. */
+        if (b->settings->journal && dw_journal_reopen(b->settings->journal, &lost) < 0)
+            dw_log(DW_LOG_ERROR, "the journal's old file goes on", "why", lost.detail, NULL);
         dw_tally_add(b->tally, DW_COUNT_RELOADS_REFUSED, 1);
         dw_log(DW_LOG_ERROR, "not reloaded, the old configuration and policy go on", "why", err.detail, NULL);
         return;
@@ -300,6 +304,9 @@ static void terminate(uv_signal_t *signal, int number)
     dw_log(DW_LOG_INFO, "draining", NULL);
     for (int i = 0; i < b->worker_count; i++)
         dw_worker_drain(&b->workers[i]);
+    /* Ours as well, or newcomers would wait in the kernel's queue for nobody. */
+    while (b->door_count > 0)
+        dw_door_release(&b->doors[--b->door_count]);
     uint64_t patience = (uint64_t)(b->settings->config->limits.drain_seconds * 1000);
     uv_timer_start(&b->drain_timer, out_of_patience, patience, 0);
     uv_timer_start(&b->join_timer, look, 1, 10);
@@ -372,7 +379,9 @@ static int prepare(struct dw_broker *b, struct dw_error *err)
         return -1;
     if (make_state_dir(config->state_dir, err) < 0 || check_credentials(config, err) < 0)
         return -1;
-    return start_workers(b, err);
+    /* Before any port: it tells whether another broker runs with this state_dir. */
+    b->control = dw_control_open(&b->loop, config->state_dir, dw_broker_describe, b, err);
+    return b->control ? start_workers(b, err) : -1;
 }
 
 static void watch(struct dw_broker *b)
@@ -424,11 +433,6 @@ int dw_broker_run(const char *config_path)
     if (uv_loop_init(&b->loop) < 0)
         return 1;
     int rc = prepare(b, &err);
-    if (rc == 0) {
-        watch(b);
-        b->control = dw_control_open(&b->loop, b->settings->config->state_dir, dw_broker_describe, b, &err);
-        rc = b->control ? 0 : -1;
-    }
     if (rc < 0) {
         fprintf(stderr, "durward: %s\n", err.detail);
         for (int i = 0; i < b->worker_count; i++)
@@ -436,6 +440,7 @@ int dw_broker_run(const char *config_path)
         finish(b);
         return 1;
     }
+    watch(b);
     fprintf(stderr, "durward: ready\n");
     notify_ready();
     uv_run(&b->loop, UV_RUN_DEFAULT);
