@@ -267,9 +267,6 @@ enum dw_pattern_end dw_pattern_find(struct dw_pattern *m, struct dw_span subject
     for (const uint8_t *s = subject.at + from;; s++) {
         m->count = m->depth = 0;
         const uint8_t *stop = match(m, s, pattern.at);
-        for (int i = 0; stop && i < m->count; i++)
-            if (m->captures[i].len == DW_CAPTURE_OPEN)
-                stop = wrong(m, "unfinished capture");
         if (m->wrong)
             return DW_PATTERN_BAD;
         if (m->steps < 0)

@@ -12,7 +12,7 @@ enum dw_pattern_end { DW_PATTERN_NO, DW_PATTERN_YES, DW_PATTERN_BAD, DW_PATTERN_
 
 struct dw_capture {
     const uint8_t *at;
-    ptrdiff_t len; /* or DW_CAPTURE_OPEN, DW_CAPTURE_PLACE */
+    ptrdiff_t len; /* or DW_CAPTURE_OPEN (it was never closed), DW_CAPTURE_PLACE */
 };
 enum { DW_CAPTURE_OPEN = -1, DW_CAPTURE_PLACE = -2 };
 

@@ -46,6 +46,8 @@ static void push_capture(lua_State *L, const struct dw_pattern *m, int i)
         if (i != 0)
             luaL_error(L, "invalid capture index %%%d", i + 1);
         lua_pushlstring(L, (const char *)m->start, (size_t)(m->stop - m->start));
+    } else if (m->captures[i].len == DW_CAPTURE_OPEN) {
+        luaL_error(L, "unfinished capture");
     } else if (m->captures[i].len == DW_CAPTURE_PLACE) {
         lua_pushinteger(L, m->captures[i].at - m->subject + 1);
     } else {
