@@ -12,6 +12,14 @@
 
 const char dw_host_key;
 
+/* Counts work done here, when it is a host's policy that asked for it. */
+static void charge(lua_State *L, size_t units)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &dw_host_key) != LUA_TNIL)
+        dw_budget_charge(L, units);
+    lua_pop(L, 1);
+}
+
 /* step(text, at) */
 static int core_step(lua_State *L)
 {
@@ -75,7 +83,7 @@ static int core_nearest(lua_State *L)
     return 1;
 }
 
-/* log(level, what, keys and values in turn ..) */
+/* log(level, what, keys and values in turn, all text ..) */
 static int core_log(lua_State *L)
 {
     int level = dw_log_level_parse(luaL_checkstring(L, 1));
@@ -83,14 +91,16 @@ static int core_log(lua_State *L)
     luaL_checkstring(L, 2);
     if (level < (int)dw_log_level_now())
         return 0;
+    charge(L, DW_LINE_COST);
     struct dw_buf line = {0};
     int failed = 0;
     for (int i = 3; i + 1 <= lua_gettop(L); i += 2) {
         size_t len;
-        const char *value = luaL_tolstring(L, i + 1, &len);
+        const char *value = lua_tolstring(L, i + 1, &len);
+        if (!value || !lua_tostring(L, i))
+            continue;
         failed |= dw_buf_printf(&line, "%s%s=", i > 3 ? " " : "", lua_tostring(L, i));
         failed |= dw_text_quote(&line, dw_span_make(value, len));
-        lua_pop(L, 1);
     }
     failed |= dw_buf_put_u8(&line, 0);
     dw_log((enum dw_log_level)level, "policy says", "what", lua_tostring(L, 2), "with",
@@ -183,6 +193,8 @@ static int glob_matches(lua_State *L)
     size_t text_len, pattern_len, t = 0, p = 0, star = SIZE_MAX, mark = 0;
     const char *text = luaL_checklstring(L, 1, &text_len);
     const char *pattern = lua_tolstring(L, lua_upvalueindex(1), &pattern_len);
+    if (text_len > 64)
+        charge(L, text_len * pattern_len / 4);
     while (t < text_len) {
         if (p < pattern_len && pattern[p] == '*') {
             star = p++;

@@ -8,6 +8,8 @@
 
 #include <lua.h>
 
+enum { DW_LINE_COST = 10000 }; /* instructions that a line in the log counts as */
+
 enum { DW_HOOK_COUNT = 5 }; /* indexed by enum dw_stage */
 
 struct dw_policy {

@@ -1,5 +1,6 @@
 /* durward.kit.host: a policy host as a Lua value, for tools and specs that put events to a policy.  Events and
  * decisions cross as tables, in the journal's shape. */
+#include "auth/fields.h"
 #include "auth/journal.h"
 #include "base/text.h"
 #include "policy/ask.h"
@@ -219,10 +220,29 @@ static int kit_sha256(lua_State *L)
     return 1;
 }
 
+static void push_fields(lua_State *L, const struct dw_field *fields)
+{
+    lua_newtable(L);
+    for (const struct dw_field *f = fields; f->name; f++) {
+        if (f->kind == DW_FIELD_GROUP)
+            push_fields(L, f->fields);
+        else
+            lua_pushboolean(L, 1);
+        lua_setfield(L, -2, f->name);
+    }
+}
+
+/* fields(): the names of an event's fields; a group's value is the table of its own. */
+static int kit_fields(lua_State *L)
+{
+    push_fields(L, dw_event_fields);
+    return 1;
+}
+
 int dw_lua_open_kit(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open", kit_open}, {"ask", kit_ask}, {"sha256", kit_sha256}, {NULL, NULL}};
+        {"open", kit_open}, {"ask", kit_ask}, {"sha256", kit_sha256}, {"fields", kit_fields}, {NULL, NULL}};
     if (luaL_newmetatable(L, TYPE)) {
         lua_pushcfunction(L, host_free);
         lua_setfield(L, -2, "__gc");

@@ -53,6 +53,10 @@ char *dw_modules_read(struct dw_host *host, const char *path, size_t *len, struc
 
 int dw_modules_compile(lua_State *L, const char *text, size_t len, const char *path, const char *folder)
 {
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark, as editors leave it */
+        text += 3;
+        len -= 3;
+    }
     lua_pushfstring(L, "@%s", path);
     int status = luaL_loadbufferx(L, text, len, lua_tostring(L, -1), "t");
     lua_remove(L, -2);

@@ -109,7 +109,7 @@ static int base_print(lua_State *L)
     luaL_pushresult(&b);
     size_t len;
     lua_tolstring(L, -1, &len);
-    dw_budget_charge(L, 100 + len);
+    dw_budget_charge(L, DW_LINE_COST + len);
     dw_log(DW_LOG_INFO, "policy prints", "text", lua_tostring(L, -1), NULL);
     return 0;
 }
