@@ -121,15 +121,14 @@ static void admitted(struct dw_conn *conn)
     const struct dw_limits *limits = &conn->settings->config->limits;
     struct dw_decision *d = conn->decision;
     struct dw_error err = {0};
+    conn->user = strdup(d->user);
+    if (!conn->user) {
+        temporary(conn, "an admitted client cannot be joined", "out of memory");
+        return;
+    }
     if (dw_tally_enter_user(dw_broker_tally(conn->worker->broker), d->user, limits->per_user, &err) < 0) {
         dw_admit_refuse(conn, DW_TEMPORARY, "limits.per_user", err.detail);
         dw_conn_doom(conn, "temporary");
-        return;
-    }
-    conn->user = strdup(d->user);
-    if (!conn->user) {
-        dw_tally_leave_user(dw_broker_tally(conn->worker->broker), d->user);
-        temporary(conn, "an admitted client cannot be joined", "out of memory");
         return;
     }
     conn->user_counted = true;

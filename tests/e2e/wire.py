@@ -53,8 +53,8 @@ class Ended(Exception):
 class Wire:
     """One connection.  Reads raise Ended at its end and TimeoutError when nothing comes."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=20.0):
-        self.socket = socket.create_connection((host, port), timeout)
+    def __init__(self, port, host="127.0.0.1", timeout=20.0, source=None):
+        self.socket = socket.create_connection((host, port), timeout, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
 
