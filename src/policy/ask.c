@@ -398,14 +398,15 @@ static void run(struct dw_ask *ask)
         lua_pushcfunction(ask->thread.L, start);
         lua_pushlightuserdata(ask->thread.L, ask);
         int status = lua_resume(ask->thread.L, host->L, 1, &results);
+        /* At once: the next collection may take what a finished coroutine held. */
+        if (ask->box)
+            ask->box->event = NULL;
+        ask->box = NULL;
         bool sound = status == LUA_OK && host->budget.hit == DW_LIMIT_NONE;
         if (!sound)
             fail(ask, status == LUA_YIELD);
         host->asking = NULL;
         dw_budget_end(&host->budget);
-        if (ask->box)
-            ask->box->event = NULL;
-        ask->box = NULL;
         give_thread(ask, sound);
         if (!sound && ask->stage == DW_STAGE_CLOSE) {
             next_policy(ask);
