@@ -21,7 +21,7 @@
 ---@field zap? durward.Event.Zap
 ---@field plain? durward.Event.Plain
 ---@field curve? durward.Event.Curve
----@field credentials? string  of an unknown ZAP mechanism, not decoded
+---@field credentials? string[]  the frames of an unknown ZAP mechanism, not decoded
 ---@field tls? durward.Event.Tls
 ---@field closed? durward.Event.Closed
 

@@ -61,7 +61,10 @@ struct dw_event {
         struct dw_span username, password; /* the password is a secret: never printed */
     } plain;
     struct dw_span curve_key; /* 32 octets */
-    struct dw_span credentials; /* ZAP: raw frames of an unknown mechanism, not decoded; else absent */
+    /* ZAP: the raw frames of an unknown mechanism, not decoded; NULL for those that are known.  One of them may be a
+     * secret: never printed. */
+    const struct dw_span *credentials;
+    size_t credential_count;
     struct {
         const char *version, *cipher;
     } tls;

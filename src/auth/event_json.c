@@ -78,7 +78,8 @@ static json_t *field_out(const struct dw_event *event, const struct dw_field *fi
     case DW_FIELD_INDICATORS: return indicators_out(&event->gss);
     case DW_FIELD_ATTRIBUTES: return attributes_out(&event->gss);
     case DW_FIELD_GROUP: return group_out(event, field->fields);
-    case DW_FIELD_SECRET: break;
+    case DW_FIELD_SECRET:
+    case DW_FIELD_FRAMES: break;
     }
     return NULL;
 }
@@ -87,7 +88,7 @@ static json_t *group_out(const struct dw_event *event, const struct dw_field *fi
 {
     json_t *out = json_object();
     for (const struct dw_field *f = fields; out && f->name; f++) {
-        if (f->kind == DW_FIELD_SECRET || !dw_field_present(event, f))
+        if (f->kind == DW_FIELD_SECRET || f->kind == DW_FIELD_FRAMES || !dw_field_present(event, f))
             continue;
         if (json_object_set_new_nocheck(out, f->name, field_out(event, f)) < 0) {
             json_decref(out);
@@ -250,7 +251,8 @@ static int word_in(struct reading *r, const char *path, const json_t *json, int 
                         nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-static int indicators_in(struct reading *r, const char *path, const json_t *json)
+static int list_in(struct reading *r, const char *path, const json_t *json, const struct dw_span **out,
+                   size_t *out_count)
 {
     if (!json_is_array(json))
         return wanted(r, path, "a list of strings", json);
@@ -261,8 +263,8 @@ static int indicators_in(struct reading *r, const char *path, const json_t *json
     for (size_t i = 0; i < count; i++)
         if (octets_in(r, path, json_array_get(json, i), &list[i]) < 0)
             return -1;
-    r->event->gss.indicators = list;
-    r->event->gss.indicator_count = count;
+    *out = list;
+    *out_count = count;
     return 0;
 }
 
@@ -417,7 +419,9 @@ static int field_in(struct reading *r, const char *path, json_t *json, const str
         failed = integer_in(r, path, json, 9007199254740992.0, &whole);
         *(uint64_t *)at = (uint64_t)whole;
         return failed;
-    case DW_FIELD_INDICATORS: return indicators_in(r, path, json);
+    case DW_FIELD_INDICATORS:
+        return list_in(r, path, json, &r->event->gss.indicators, &r->event->gss.indicator_count);
+    case DW_FIELD_FRAMES: return list_in(r, path, json, &r->event->credentials, &r->event->credential_count);
     case DW_FIELD_ATTRIBUTES: return attributes_in(r, path, json);
     case DW_FIELD_PRINCIPAL: return principal_in(r, json, at);
     case DW_FIELD_GROUP:

@@ -73,7 +73,7 @@ const struct dw_field dw_event_fields[] = {
     {"zap", DW_FIELD_GROUP, AT(zap.present), zap},
     {"plain", DW_FIELD_GROUP, AT(plain.present), plain},
     {"curve", DW_FIELD_GROUP, 0, curve},
-    {"credentials", DW_FIELD_OCTETS, AT(credentials), NULL},
+    {"credentials", DW_FIELD_FRAMES, AT(credentials), NULL},
     {"tls", DW_FIELD_GROUP, 0, tls},
     {"closed", DW_FIELD_GROUP, AT(closed.present), closed},
     {NULL, 0, 0, NULL},
@@ -97,6 +97,7 @@ bool dw_field_present(const struct dw_event *event, const struct dw_field *field
     case DW_FIELD_TIME: return *(const long long *)at != 0;
     case DW_FIELD_INDICATORS: return event->gss.indicator_count > 0;
     case DW_FIELD_ATTRIBUTES: return event->gss.attribute_count > 0;
+    case DW_FIELD_FRAMES: return event->credentials != NULL;
     case DW_FIELD_FRONT:
     case DW_FIELD_STAGE:
     case DW_FIELD_SECONDS:

@@ -23,6 +23,7 @@ enum dw_field_kind {
     DW_FIELD_FLAG, /* bool */
     DW_FIELD_COUNT, /* uint64_t */
     DW_FIELD_INDICATORS, /* gss.indicators: a list of text */
+    DW_FIELD_FRAMES, /* credentials: a list of octets, never printed */
     DW_FIELD_ATTRIBUTES, /* gss.attributes: name to list of text */
     DW_FIELD_PRINCIPAL, /* struct dw_span, shown by its parts */
     DW_FIELD_GROUP,

@@ -69,11 +69,11 @@ static void push_kept(lua_State *L, int event, const struct dw_event_box *box, c
     lua_setiuservalue(L, event, slot);
 }
 
-static void push_indicators(lua_State *L, const struct dw_event_gss *gss)
+static void push_list(lua_State *L, const struct dw_span *list, size_t count)
 {
-    lua_createtable(L, (int)gss->indicator_count, 0);
-    for (size_t i = 0; i < gss->indicator_count; i++) {
-        push_span(L, gss->indicators[i]);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        push_span(L, list[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
@@ -129,7 +129,8 @@ static int push_field(lua_State *L, int event, const struct dw_event_box *box, c
     case DW_FIELD_SECONDS: lua_pushnumber(L, *(const double *)at); break;
     case DW_FIELD_FLAG: lua_pushboolean(L, *(const bool *)at); break;
     case DW_FIELD_COUNT: lua_pushinteger(L, (lua_Integer) * (const uint64_t *)at); break;
-    case DW_FIELD_INDICATORS: push_indicators(L, &box->event->gss); break;
+    case DW_FIELD_INDICATORS: push_list(L, box->event->gss.indicators, box->event->gss.indicator_count); break;
+    case DW_FIELD_FRAMES: push_list(L, box->event->credentials, box->event->credential_count); break;
     case DW_FIELD_ATTRIBUTES: push_attributes(L, &box->event->gss); break;
     case DW_FIELD_PRINCIPAL:
     case DW_FIELD_GROUP: push_kept(L, event, box, field); break;
