@@ -1,6 +1,7 @@
 /* The questions of a connection: see admit.h. */
 #include "net/admit.h"
 
+#include "base/text.h"
 #include "net/broker.h"
 
 #include <stdlib.h>
@@ -39,15 +40,15 @@ struct dw_question *dw_admit_question(struct dw_conn *conn)
     return conn->question;
 }
 
-/* Before its effect; one that cannot be written is temporary instead. */
-static void journal(struct dw_conn *conn, const struct dw_event *event, struct dw_decision *d)
+void dw_admit_record(struct dw_broker *broker, struct dw_journal *journal, const struct dw_event *event,
+                     struct dw_decision *d)
 {
-    struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
+    struct dw_tally *tally = dw_broker_tally(broker);
     struct dw_error err = {0};
-    if (conn->settings->journal && dw_journal_write(conn->settings->journal, event, d, &err) < 0) {
+    if (journal && dw_journal_write(journal, event, d, &err) < 0) {
         dw_tally_add(tally, DW_COUNT_JOURNAL_FAILED, 1);
-        dw_conn_log(conn, DW_LOG_ERROR, "the journal cannot be written, the decision is temporary", "why",
-                    err.detail);
+        dw_log(DW_LOG_ERROR, "the journal cannot be written, the decision is temporary", "id", event->id,
+               "listener", event->listener, "why", err.detail, NULL);
         dw_decision_refuse(d, DW_TEMPORARY, "the journal cannot be written");
     }
     dw_tally_add(tally,
@@ -60,10 +61,18 @@ static void journal(struct dw_conn *conn, const struct dw_event *event, struct d
                   : d->reason ? d->reason
                               : dw_verdict_word(d->verdict),
                   1);
-    if (d->verdict != DW_ALLOW)
-        dw_log(DW_LOG_WARN, d->verdict == DW_DENY ? "denied" : "temporary", "id", conn->id, "listener",
-               conn->listener->name, "peer", conn->peer, "principal", conn->principal, "stage",
-               dw_stage_word(event->stage), "user", d->user, "rule", d->rule, "reason", d->reason, NULL);
+    if (d->verdict == DW_ALLOW)
+        return;
+    char *principal = dw_text_dup(event->principal);
+    dw_log(DW_LOG_WARN, d->verdict == DW_DENY ? "denied" : "temporary", "id", event->id, "listener",
+           event->listener, "peer", event->peer.address, "principal", principal, "stage",
+           dw_stage_word(event->stage), "user", d->user, "rule", d->rule, "reason", d->reason, NULL);
+    free(principal);
+}
+
+static void journal(struct dw_conn *conn, const struct dw_event *event, struct dw_decision *d)
+{
+    dw_admit_record(conn->worker->broker, conn->settings->journal, event, d);
 }
 
 static void answered(void *arg, const struct dw_decision *decision)

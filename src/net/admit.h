@@ -17,6 +17,11 @@ void dw_admit_ask(struct dw_conn *conn, enum dw_stage stage, bool is_verdict, dw
 /* A refusal of our own (identity, socket type, a limit): journalled as a decision about the admission. */
 void dw_admit_refuse(struct dw_conn *conn, enum dw_verdict verdict, const char *rule, const char *reason);
 
+/* Of every front: journals a decision before its effect, counts it, and logs a refusal.  One that cannot be
+ * written becomes temporary.  `journal` may be NULL. */
+void dw_admit_record(struct dw_broker *broker, struct dw_journal *journal, const struct dw_event *event,
+                     struct dw_decision *decision);
+
 /* Gives up what is being asked; forgets the question. */
 void dw_admit_forget(struct dw_conn *conn);
 /* The question took too long. */

@@ -4,11 +4,11 @@
 
 #include "net/admit.h"
 #include "net/broker.h"
+#include "net/caller.h"
 #include "net/dial.h"
 #include "net/listener.h"
 #include "zmtp/peer.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -622,54 +622,17 @@ static void connect_decided(struct dw_conn *conn, struct dw_decision *d)
     }
 }
 
-/* "::ffff:192.0.2.7" is 192.0.2.7. */
-static void name_peer(struct dw_conn *conn, int fd)
+static int name_peer(struct dw_conn *conn, int fd)
 {
-    struct sockaddr_storage from;
-    socklen_t len = sizeof from;
-    char text[64] = "local";
-    if (getpeername(fd, (struct sockaddr *)&from, &len) == 0 && from.ss_family == AF_INET) {
-        struct sockaddr_in *in = (struct sockaddr_in *)&from;
-        uv_ip4_name(in, text, sizeof text);
-        conn->port = ntohs(in->sin_port);
-    } else if (from.ss_family == AF_INET6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&from;
-        uv_ip6_name(in6, text, sizeof text);
-        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-            memmove(text, text + 7, strlen(text + 7) + 1);
-        conn->port = ntohs(in6->sin6_port);
-    } else {
-        struct ucred ids;
-        len = sizeof ids;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ids, &len) == 0) {
-            conn->has_ids = true;
-            conn->uid = (long)ids.uid;
-            conn->gid = (long)ids.gid;
-            conn->pid = ids.pid;
-        }
-    }
-    conn->peer = strdup(text);
-}
-
-static bool is_allowed_from(const struct dw_listener_config *listener, int fd)
-{
-    struct sockaddr_storage from;
-    socklen_t len = sizeof from;
-    if (listener->allow_from_count == 0 || getpeername(fd, (struct sockaddr *)&from, &len) < 0 ||
-        from.ss_family == AF_UNIX)
-        return true;
-    int family = from.ss_family;
-    const uint8_t *address = (const uint8_t *)&((struct sockaddr_in *)&from)->sin_addr;
-    if (family == AF_INET6) {
-        const struct in6_addr *six = &((struct sockaddr_in6 *)&from)->sin6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(six);
-        address = six->s6_addr + (mapped ? 12 : 0);
-        family = mapped ? AF_INET : AF_INET6;
-    }
-    for (size_t i = 0; i < listener->allow_from_count; i++)
-        if (dw_cidr_contains(&listener->allow_from[i], family, address))
-            return true;
-    return false;
+    struct dw_caller caller;
+    dw_caller_of(&caller, fd);
+    conn->port = caller.port;
+    conn->has_ids = caller.has_ids;
+    conn->uid = caller.uid;
+    conn->gid = caller.gid;
+    conn->pid = caller.pid;
+    conn->peer = strdup(caller.address);
+    return conn->peer ? 0 : -1;
 }
 
 void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd)
@@ -688,12 +651,11 @@ void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *list
     conn->front = listener->kind == DW_LISTEN_ZMTP ? &dw_front_gateway : &dw_front_outbound;
     snprintf(conn->id, sizeof conn->id, "%08x.%d.%llx", dw_broker_salt(worker->broker), worker->index,
              (unsigned long long)conn->number);
-    name_peer(conn, fd);
-    if (!conn->peer) {
+    if (name_peer(conn, fd) < 0) {
         dw_error_set(&err, DW_ERROR_INTERNAL, "out of memory");
         goto fail;
     }
-    if (!is_allowed_from(listener, fd)) {
+    if (!dw_caller_allowed(listener, fd)) {
         dw_error_set(&err, DW_ERROR_DENIED, "its address is not in allow_from");
         goto fail;
     }
