@@ -4,6 +4,7 @@
 usage: client.py ENDPOINT [TEXT]       exit 0 answered, 3 refused, 4 no answer
 """
 import sys
+import time
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -22,8 +23,9 @@ socket.send_string(text)
 poller = zmq.Poller()
 poller.register(socket, zmq.POLLIN)
 poller.register(monitor, zmq.POLLIN)
+deadline = time.monotonic() + 10
 while True:
-    ready = dict(poller.poll(10000))
+    ready = dict(poller.poll(max(0, deadline - time.monotonic()) * 1000))
     if not ready:
         print("client: no answer within 10 seconds (is there a ticket? klist tells)")
         sys.exit(4)

@@ -1,10 +1,6 @@
 -- Who is it, and may they pass?  Each function gets the event: what is known of the client, read-only.
 local durward = require("durward")
-local map, rule = durward.map, durward.rule
-
-local function is_bob(event)
-  return event.user == "bob"
-end
+local map, match, rule = durward.map, durward.match, durward.rule
 
 ---@type durward.Policy
 return {
@@ -16,7 +12,7 @@ return {
 
   -- The first rule whose conditions all hold decides; its name stands in the journal.
   authorize = rule.first({
-    rule.deny("bob is on holiday", is_bob),
+    rule.deny("bob is on holiday", match.user("bob")),
     rule.allow("everybody we know"),
   }),
 }
