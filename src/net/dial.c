@@ -17,6 +17,7 @@
 struct dw_dial {
     const struct dw_address *address;
     double pause;
+    unsigned turn; /* which of a name's addresses is next */
     bool connecting, resolving, complained;
 };
 
@@ -26,7 +27,10 @@ static void attempt_failed(struct dw_conn *conn, const char *why)
 {
     struct dw_dial *dial = conn->dial;
     dial->connecting = false;
+    dial->turn++;
     dw_conn_close_far(conn);
+    /* What the lost one had still to send is not for the next. */
+    dw_machine_free(&conn->far.machine);
     dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_BACKEND_FAILED, 1);
     if (!dial->complained) {
         dial->complained = true;
@@ -35,6 +39,16 @@ static void attempt_failed(struct dw_conn *conn, const char *why)
     }
     dw_conn_deadline(conn, DW_AT_DIAL, dial->pause);
     dial->pause = dial->pause * 2 < LONGEST_PAUSE ? dial->pause * 2 : LONGEST_PAUSE;
+}
+
+/* Nobody listens, and the kernel has joined the port that we were given to itself. */
+static bool is_ourselves(int fd)
+{
+    struct sockaddr_storage here = {0}, there = {0};
+    socklen_t here_len = sizeof here, there_len = sizeof there;
+    return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 && here.ss_family != AF_UNIX &&
+           getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 && here_len == there_len &&
+           memcmp(&here, &there, here_len) == 0;
 }
 
 static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_t len)
@@ -63,6 +77,10 @@ static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_
     }
     conn->handles++;
     dial->connecting = true;
+    if (rc == 0 && is_ourselves(fd)) {
+        attempt_failed(conn, strerror(ECONNREFUSED));
+        return;
+    }
     if (rc == 0) {
         dial->connecting = false;
         if (conn->front->connected(conn) < 0)
@@ -71,6 +89,17 @@ static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_
     }
     conn->far.interest = UV_WRITABLE;
     uv_poll_start(&conn->far.poll, UV_WRITABLE, dw_conn_ready);
+}
+
+/* One address after the other, a round for each attempt: "localhost" may have two, and a listener but one. */
+static const struct addrinfo *one_of(const struct addrinfo *found, unsigned turn)
+{
+    unsigned count = 0;
+    for (const struct addrinfo *at = found; at; at = at->ai_next)
+        count++;
+    for (turn %= count; turn > 0; turn--)
+        found = found->ai_next;
+    return found;
 }
 
 static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
@@ -82,10 +111,11 @@ static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *fou
     if (conn->dial)
         conn->dial->resolving = false;
     if (conn->phase == DW_PHASE_HANDSHAKE && conn->dial) {
-        if (status < 0)
-            attempt_failed(conn, uv_strerror(status));
+        const struct addrinfo *to = status < 0 ? NULL : one_of(found, conn->dial->turn);
+        if (to)
+            connect_to(conn, to->ai_addr, to->ai_addrlen);
         else
-            connect_to(conn, found->ai_addr, found->ai_addrlen);
+            attempt_failed(conn, uv_strerror(status));
     }
     if (found)
         uv_freeaddrinfo(found);
@@ -177,8 +207,8 @@ int dw_dial_finish(struct dw_conn *conn)
     socklen_t len = sizeof error;
     if (getsockopt(conn->far.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         error = errno;
-    if (error) {
-        attempt_failed(conn, strerror(error));
+    if (error || is_ourselves(conn->far.fd)) {
+        attempt_failed(conn, strerror(error ? error : ECONNREFUSED));
         return 0;
     }
     conn->dial->connecting = false;
