@@ -87,11 +87,21 @@ static struct seat *seat_of(struct dw_desk *desk, const char *keytab, const char
     for (struct seat *s = desk->seats; s; s = s->next)
         if (is_same(s->keytab, keytab) && is_same(s->service, service) && is_same(s->realm, realm))
             return s;
+    return NULL;
+}
+
+/* Only what a keytab holds gets a seat: a policy may pass on what a client asked for. */
+static const struct dw_cred *take_seat(struct dw_desk *desk, const char *keytab, const char *service,
+                                       const char *realm, struct dw_error *err)
+{
+    struct dw_acceptor_options options = {keytab, service, realm, desk->rcache};
     struct seat *s = calloc(1, sizeof *s);
-    if (s && copy(&s->keytab, keytab) && copy(&s->service, service) && copy(&s->realm, realm)) {
+    if (!s || !copy(&s->keytab, keytab) || !copy(&s->service, service) || !copy(&s->realm, realm))
+        dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
+    else if ((s->cred = dw_cred_acceptor(&options, err))) {
         s->next = desk->seats;
         desk->seats = s;
-        return s;
+        return s->cred;
     }
     if (s)
         free_seat(s);
@@ -102,15 +112,8 @@ const struct dw_cred *dw_desk_acceptor(struct dw_desk *desk, const char *keytab,
                                        const char *realm, struct dw_error *err)
 {
     struct seat *s = seat_of(desk, keytab, service, realm);
-    if (!s) {
-        dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
-        return NULL;
-    }
-    if (!s->cred) {
-        struct dw_acceptor_options options = {keytab, service, realm, desk->rcache};
-        s->cred = dw_cred_acceptor(&options, err);
-        return s->cred;
-    }
+    if (!s)
+        return take_seat(desk, keytab, service, realm, err);
     struct dw_error stale = {0};
     time_t now = time(NULL);
     if (dw_cred_refresh(s->cred, &stale) < 0 && now != s->complained) {
