@@ -21,13 +21,26 @@
 #define UNSENT_LINGER_SECONDS 120
 /* Held back from large frames, so that small ones still find room when memory is short. */
 #define LARGE_GROWTH (1024 * 1024)
+/* A refused client that sends this much is not waited for. */
+#define HELD_BYTES (1024 * 1024)
+/* Longer than any broker runs; what a policy says may be longer still. */
+#define LONGEST_SECONDS 1e9
 
 static void check_ends(struct dw_conn *conn);
 
 void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double seconds)
 {
-    uint64_t wait = seconds > 0 ? (uint64_t)(seconds * 1000) : 0;
+    double most = seconds < LONGEST_SECONDS ? seconds : LONGEST_SECONDS;
+    uint64_t wait = most > 0 ? (uint64_t)(most * 1000) : 0;
     conn->deadlines[which] = dw_worker_now(conn->worker) + (wait ? wait : 1);
+}
+
+void dw_conn_expire_at(struct dw_conn *conn, double when)
+{
+    uv_timeval64_t now;
+    uv_gettimeofday(&now);
+    if (when > 0)
+        dw_conn_deadline(conn, DW_AT_EXPIRY, when - (double)now.tv_sec - (double)now.tv_usec / 1e6);
 }
 
 void dw_conn_no_deadline(struct dw_conn *conn, enum dw_deadline which)
@@ -113,7 +126,8 @@ void dw_conn_refused(struct dw_conn *conn, const char *reason)
     for (int i = 0; i < DW_DEADLINES; i++)
         conn->deadlines[i] = 0;
     conn->near.discarding = true;
-    if (conn->listener->on_deny == DW_ON_DENY_ERROR) {
+    /* Without an ERROR to deliver (READY has been sent, or the ticket was refused) the client would be back at once. */
+    if (conn->listener->on_deny == DW_ON_DENY_ERROR && dw_leg_waiting(&conn->near) > 0) {
         conn->phase = DW_PHASE_ENDING;
         conn->near.finishing = true;
         return;
@@ -189,10 +203,11 @@ static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struc
 static int pass_frame(struct dw_conn *conn, struct dw_leg *from, struct dw_frame frame, struct dw_error *err)
 {
     struct dw_leg *to = other_of(conn, from);
-    if (to->discarding && to->finishing)
+    if (to->broken || (to->discarding && to->finishing))
         return 0;
     if ((frame.flags & DW_FRAME_COMMAND) && !dw_zmtp_peer_has_commands(to->machine)) {
-        if (frame.body.at[2] != 'I')
+        /* One that does not read what it is sent hears no PONG more: its PINGs must not fill our memory. */
+        if (frame.body.at[2] != 'I' || dw_leg_waiting(from) >= DW_LEG_HIGH)
             return 0;
         uint8_t pong[32] = "\4PONG";
         size_t context = frame.body.len - 7;
@@ -207,6 +222,8 @@ void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg)
 {
     struct dw_effect fx;
     struct dw_error err = {0};
+    if (leg->congested)
+        leg->heard = dw_worker_now(conn->worker); /* until now it was we who did not listen */
     leg->congested = false;
     while (conn->phase <= DW_PHASE_OPEN && leg->machine && !leg->discarding) {
         struct dw_leg *to = other_of(conn, leg);
@@ -369,7 +386,7 @@ static void linger(struct dw_conn *conn)
     struct dw_leg *legs[] = {&conn->near, &conn->far};
     double seconds = 0;
     for (int i = 0; i < 2; i++)
-        if (legs[i]->fd >= 0 && !legs[i]->shut)
+        if (legs[i]->fd >= 0 && !legs[i]->shut && !legs[i]->broken)
             seconds = UNSENT_LINGER_SECONDS;
     if (seconds == 0 && !conn->all_shut) {
         conn->all_shut = true;
@@ -452,12 +469,9 @@ static void check_ends(struct dw_conn *conn)
         } else if (far->eof && !far->congested) {
             finish_towards(conn, near, "backend closed");
             close_leg(far);
-        } else if (near->broken) {
-            finish_towards(conn, far, "client lost");
-            close_leg(near);
-        } else if (far->broken) {
-            finish_towards(conn, near, "backend lost");
-            close_leg(far);
+        } else if ((near->eof || near->broken || far->eof || far->broken) && !conn->deadlines[DW_AT_LINGER]) {
+            /* What it had sent before is still passed on, if the other takes it in time. */
+            dw_conn_deadline(conn, DW_AT_LINGER, UNSENT_LINGER_SECONDS);
         }
         dw_leg_flush(far);
         dw_leg_flush(near);
@@ -485,14 +499,31 @@ static bool must_starve(struct dw_conn *conn, struct dw_leg *leg)
         atomic_load_explicit(&dw_tally_meter(dw_broker_tally(conn->worker->broker))->held, memory_order_relaxed);
     if (growth == 0 && dw_buf_len(&leg->machine->held) > 0)
         return false;
-    if (growth > LARGE_GROWTH)
+    if (growth > LARGE_GROWTH) {
+        /* One that fits beside nothing else waits until there is next to nothing else. */
+        if (held <= limit / 4 + leg->machine->held.cap)
+            return false;
         limit -= limit / 4;
+    }
     if (held + growth <= limit)
         return false;
     leg->starved = true;
     dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_LIMIT_MEMORY, 1);
-    dw_worker_starve(conn->worker);
     return true;
+}
+
+/* What has arrived is read even if the socket broke after it. */
+static void take_in(struct dw_conn *conn, struct dw_leg *leg)
+{
+    int got = must_starve(conn, leg) ? 0 : dw_leg_read(leg, conn->worker->scratch, DW_SCRATCH_BYTES);
+    if (leg->starved)
+        dw_worker_starve(conn->worker);
+    else if (got == 0 && leg->broken)
+        leg->eof = true;
+    if (got != 0)
+        dw_conn_pump(conn, leg);
+    if (conn->phase == DW_PHASE_HELD && leg->bytes_in > HELD_BYTES)
+        dw_conn_doom(conn, "refused");
 }
 
 void dw_conn_ready(uv_poll_t *poll, int status, int events)
@@ -504,11 +535,11 @@ void dw_conn_ready(uv_poll_t *poll, int status, int events)
         /* A connection refused later than at once comes as POLLERR, which libuv tells as a status. */
         if ((status < 0 || (events & UV_WRITABLE)) && dw_dial_finish(conn) > 0 && conn->front->connected(conn) < 0)
             dw_conn_doom(conn, "out of memory");
-    } else if (status < 0) {
-        leg->eof = leg->broken = true;
-    } else if ((events & UV_READABLE) && !must_starve(conn, leg)) {
-        if (dw_leg_read(leg, conn->worker->scratch, DW_SCRATCH_BYTES) != 0)
-            dw_conn_pump(conn, leg);
+    } else {
+        if (status < 0)
+            dw_leg_break(leg);
+        if (((events & UV_READABLE) || status < 0) && wants_read(conn, leg))
+            take_in(conn, leg);
     }
     dw_conn_leave(conn);
 }
@@ -517,7 +548,7 @@ static void handshake_late(struct dw_conn *conn)
 {
     struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
     dw_tally_add(tally, DW_COUNT_LIMIT_HANDSHAKE, 1);
-    if (conn->decision)
+    if (conn->decision && conn->decision->verdict == DW_ALLOW)
         dw_conn_log(conn, DW_LOG_WARN, "handshake out of time",
                     conn->far_ready ? "awaiting" : "backend_unreachable",
                     conn->far_ready ? dw_zmtp_peer_state(conn->near.machine) : conn->backend);
@@ -601,9 +632,13 @@ void dw_conn_superseded(struct dw_conn *conn)
     if (conn->phase <= DW_PHASE_OPEN) {
         dw_conn_log(conn, DW_LOG_INFO, "ended for a newer login with the same identity", NULL, NULL);
         dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_IDENTITY_REPLACED, 1);
-        finish_towards(conn, &conn->far, "replaced by a newer login");
-        close_leg(&conn->near);
     }
+    if (conn->phase == DW_PHASE_HANDSHAKE)
+        dw_conn_doom(conn, "replaced by a newer login");
+    else if (conn->phase == DW_PHASE_OPEN)
+        finish_towards(conn, &conn->far, "replaced by a newer login");
+    /* Also one that is ending: what a frozen client does not take must not keep the newer one waiting. */
+    close_leg(&conn->near);
     dw_conn_leave(conn);
 }
 

@@ -138,6 +138,8 @@ void dw_conn_close_far(struct dw_conn *conn);
 void dw_conn_log(const struct dw_conn *conn, enum dw_log_level level, const char *what, const char *key,
                  const char *value);
 void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double seconds);
+/* It ends when the clock says `when`, in seconds since 1970; 0: never. */
+void dw_conn_expire_at(struct dw_conn *conn, double when);
 void dw_conn_no_deadline(struct dw_conn *conn, enum dw_deadline which);
 
 /* The socket is ready: leg.c's poll callback. */

@@ -218,7 +218,7 @@ static void backend_ready(struct dw_conn *conn, struct dw_span meta)
     conn->far_present = true;
     if (rc)
         temporary(conn, "an admitted client cannot be joined", "out of memory");
-    else if (dw_buf_len(&conn->near_meta) > 0)
+    else if (dw_buf_len(&conn->near_meta) > 0 && !conn->is_waiting)
         dw_gateway_join(conn);
 }
 

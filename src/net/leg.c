@@ -42,8 +42,10 @@ int dw_leg_read(struct dw_leg *leg, uint8_t *scratch, size_t size)
     size_t len = size;
     bool discard = leg->discarding || !leg->machine;
     uint8_t *room = discard ? scratch : dw_machine_room(leg->machine, scratch, size, &len);
-    if (!room)
+    if (!room) {
+        leg->starved = true;
         return 0;
+    }
     ssize_t n;
     do
         n = read(leg->fd, room, len);
@@ -53,7 +55,7 @@ int dw_leg_read(struct dw_leg *leg, uint8_t *scratch, size_t size)
     if (n <= 0) {
         leg->eof = true;
         if (n < 0)
-            leg->broken = true;
+            dw_leg_break(leg);
         return -1;
     }
     leg->bytes_in += (size_t)n;
@@ -63,11 +65,27 @@ int dw_leg_read(struct dw_leg *leg, uint8_t *scratch, size_t size)
     return 1;
 }
 
+void dw_leg_break(struct dw_leg *leg)
+{
+    int error;
+    socklen_t len = sizeof error;
+    leg->broken = true;
+    leg->interest = 0;
+    uv_poll_stop(&leg->poll);
+    /* Whatever it was: it is taken off the socket, or it would be told for ever, and reading comes to an end. */
+    getsockopt(leg->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    shutdown(leg->fd, SHUT_RDWR);
+    if (leg->machine)
+        dw_buf_clear(&leg->machine->out, 0);
+}
+
 void dw_leg_flush(struct dw_leg *leg)
 {
     if (leg->fd < 0 || leg->broken)
         return;
     struct dw_buf *out = leg->machine ? &leg->machine->out : NULL;
+    if (leg->shut && out)
+        dw_buf_clear(out, 0);
     while (out && dw_buf_len(out) > 0) {
         struct dw_span waiting = dw_buf_span(out);
         ssize_t n = send(leg->fd, waiting.at, waiting.len, MSG_NOSIGNAL);
@@ -76,7 +94,7 @@ void dw_leg_flush(struct dw_leg *leg)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
         if (n < 0) {
-            leg->broken = true;
+            dw_leg_break(leg);
             return;
         }
         leg->bytes_out += (size_t)n;

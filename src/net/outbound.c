@@ -210,6 +210,7 @@ static void join(struct dw_conn *conn)
         return;
     }
     dw_conn_log(conn, DW_LOG_INFO, "joined", "backend", conn->backend);
+    dw_conn_expire_at(conn, dw_context_expires(dw_zmtp_peer_context(conn->far.machine)));
     dw_admit_forget(conn);
     dw_conn_open(conn);
     dw_dial_free(conn);

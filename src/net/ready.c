@@ -38,6 +38,14 @@ static bool is_ours(const struct dw_decision *d, struct dw_span name)
     return false;
 }
 
+static bool is_forwarded(const struct dw_listener_config *l, struct dw_span name)
+{
+    for (char **word = l->forward; word && *word; word++)
+        if (is_named(name, *word))
+            return true;
+    return false;
+}
+
 int dw_ready_for_backend(const struct dw_conn *conn, struct dw_span client_meta, struct dw_buf *out)
 {
     const struct dw_decision *d = conn->decision;
@@ -55,9 +63,9 @@ int dw_ready_for_backend(const struct dw_conn *conn, struct dw_span client_meta,
     }
     struct dw_properties walk = dw_properties_make(client_meta);
     for (struct dw_pair p; dw_properties_next(&walk, &p);)
-        for (char **word = conn->listener->forward; word && *word; word++)
-            if (is_named(p.name, *word) && !is_ours(d, p.name) && dw_property_put(out, p.name, p.value) < 0)
-                return -1;
+        if (is_forwarded(conn->listener, p.name) && !is_ours(d, p.name) &&
+            dw_property_put(out, p.name, p.value) < 0)
+            return -1;
     return 0;
 }
 
@@ -125,14 +133,6 @@ bool dw_gateway_claim(struct dw_conn *conn)
     return claim == DW_CLAIM_GRANTED;
 }
 
-static double seconds_left(double expires)
-{
-    uv_timeval64_t now;
-    uv_gettimeofday(&now);
-    double left = expires - (double)now.tv_sec - (double)now.tv_usec / 1e6;
-    return left > 0 ? left : 0.001;
-}
-
 void dw_gateway_join(struct dw_conn *conn)
 {
     struct dw_buf ours = {0};
@@ -145,10 +145,7 @@ void dw_gateway_join(struct dw_conn *conn)
         dw_conn_doom(conn, "out of memory");
         return;
     }
-    if (d->expires > 0)
-        dw_conn_deadline(conn, DW_AT_EXPIRY, seconds_left(d->expires));
-    else if (conn->ticket_ends > 0)
-        dw_conn_deadline(conn, DW_AT_EXPIRY, seconds_left(conn->ticket_ends));
+    dw_conn_expire_at(conn, d->expires > 0 ? d->expires : conn->ticket_ends);
     /* What the handshake needed is not kept for the life of the connection. */
     dw_admit_forget(conn);
     dw_conn_open(conn);

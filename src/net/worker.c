@@ -289,7 +289,12 @@ static void feed(uv_timer_t *timer)
     {
         if (!conn->near.starved && !conn->far.starved)
             continue;
-        conn->near.starved = conn->far.starved = false;
+        struct dw_leg *legs[] = {&conn->near, &conn->far};
+        for (int i = 0; i < 2; i++) {
+            if (legs[i]->starved)
+                legs[i]->heard = uv_now(&w->loop);
+            legs[i]->starved = false;
+        }
         dw_conn_enter(conn);
         dw_conn_leave(conn);
     }
@@ -328,9 +333,30 @@ static int make(struct dw_worker *w, struct dw_settings *settings)
     if (!w->scratch || !w->desk || uv_mutex_init(&w->lock) < 0)
         return -1;
     if (uv_loop_init(&w->loop) < 0)
-        return -1;
+        goto no_loop;
     w->wake.data = w->starve_timer.data = w;
-    return uv_async_init(&w->loop, &w->wake, woken) < 0 || uv_timer_init(&w->loop, &w->starve_timer) < 0 ? -1 : 0;
+    uv_timer_init(&w->loop, &w->starve_timer);
+    if (uv_async_init(&w->loop, &w->wake, woken) < 0)
+        goto no_wake;
+    if (uv_thread_create(&w->thread, run, w) == 0)
+        return 0;
+    uv_close((uv_handle_t *)&w->wake, NULL);
+no_wake:
+    uv_close((uv_handle_t *)&w->starve_timer, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&w->loop);
+no_loop:
+    uv_mutex_destroy(&w->lock);
+    return -1;
+}
+
+static void release(struct dw_worker *w)
+{
+    if (w->office)
+        dw_office_retire(w->office);
+    dw_settings_release(&w->settings);
+    dw_desk_free(&w->desk);
+    free(w->scratch);
 }
 
 int dw_worker_start(struct dw_worker *w, struct dw_broker *broker, int index, struct dw_settings *settings,
@@ -338,9 +364,10 @@ int dw_worker_start(struct dw_worker *w, struct dw_broker *broker, int index, st
 {
     *w = (struct dw_worker){.broker = broker, .index = index};
     w->settings = dw_settings_hold(settings);
-    if (make(w, settings) < 0 || uv_thread_create(&w->thread, run, w) < 0)
-        return dw_error_set(err, DW_ERROR_INTERNAL, "worker %d cannot start: out of memory or descriptors", index);
-    return 0;
+    if (make(w, settings) == 0)
+        return 0;
+    release(w);
+    return dw_error_set(err, DW_ERROR_INTERNAL, "worker %d cannot start: out of memory or descriptors", index);
 }
 
 void dw_worker_join(struct dw_worker *w)
@@ -349,9 +376,5 @@ void dw_worker_join(struct dw_worker *w)
     woken(&w->wake); /* what was posted too late is freed */
     uv_loop_close(&w->loop);
     uv_mutex_destroy(&w->lock);
-    if (w->office)
-        dw_office_retire(w->office);
-    dw_settings_release(&w->settings);
-    dw_desk_free(&w->desk);
-    free(w->scratch);
+    release(w);
 }
