@@ -225,6 +225,13 @@ static struct dw_host **make_hosts(const struct dw_config *config, int count, st
     return hosts;
 }
 
+static void free_hosts(struct dw_host **hosts, int count)
+{
+    for (int i = 0; hosts && i < count; i++)
+        dw_host_free(&hosts[i]);
+    free(hosts);
+}
+
 /* -- reload ------------------------------------------------------------------------------------------------ */
 
 static int reload(struct dw_broker *b, struct dw_error *err)
@@ -243,14 +250,12 @@ static int reload(struct dw_broker *b, struct dw_error *err)
     if (rc == 0)
         rc = (hosts = make_hosts(config, b->worker_count, err)) ? change_doors(b, config, err) : -1;
     if (rc < 0) {
-        for (int i = 0; hosts && i < b->worker_count; i++)
-            dw_host_free(&hosts[i]);
         dw_settings_release(&settings);
     } else {
         snprintf(b->sha256, sizeof b->sha256, "%s", dw_host_sha256(hosts[0]));
         adopt(b, settings, hosts);
     }
-    free(hosts);
+    free_hosts(hosts, b->worker_count);
     return rc;
 }
 
@@ -347,9 +352,13 @@ static int start_workers(struct dw_broker *b, struct dw_error *err)
 {
     int count = b->settings->config->workers;
     struct dw_host **hosts = make_hosts(b->settings->config, count, err);
-    b->workers = calloc((size_t)count, sizeof *b->workers);
-    if (!hosts || !b->workers)
+    if (!hosts)
         return -1;
+    b->workers = calloc((size_t)count, sizeof *b->workers);
+    if (!b->workers) {
+        free_hosts(hosts, count);
+        return dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
+    }
     snprintf(b->sha256, sizeof b->sha256, "%s", dw_host_sha256(hosts[0]));
     int rc = change_doors(b, b->settings->config, err);
     for (int i = 0; rc == 0 && i < count; i++) {
@@ -358,9 +367,7 @@ static int start_workers(struct dw_broker *b, struct dw_error *err)
     }
     if (rc == 0)
         adopt(b, dw_settings_hold(b->settings), hosts);
-    for (int i = 0; i < count; i++)
-        dw_host_free(&hosts[i]);
-    free(hosts);
+    free_hosts(hosts, count);
     return rc;
 }
 

@@ -183,10 +183,11 @@ void dw_door_release(struct dw_door **door)
         *door = NULL;
         return;
     }
-    for (int i = 0; i < (*door)->count; i++)
-        close((*door)->fds[i]);
+    /* The path goes while nobody else can have taken it: a later door waits until nobody listens. */
     if ((*door)->unlink)
         unlink((*door)->unlink);
+    for (int i = 0; i < (*door)->count; i++)
+        close((*door)->fds[i]);
     free((*door)->unlink);
     free((*door)->name);
     free((*door)->text);
@@ -232,8 +233,10 @@ static void acceptable(uv_poll_t *poll, int status, int events)
     struct dw_reception *r = poll->data;
     uv_os_fd_t listening;
     (void)events;
-    if (status < 0 || uv_fileno((uv_handle_t *)poll, &listening) < 0)
+    if (status < 0 || uv_fileno((uv_handle_t *)poll, &listening) < 0) {
+        pause_for(r, EIO); /* libuv has stopped polling */
         return;
+    }
     for (int i = 0; i < ACCEPTS_PER_TURN && !r->paused; i++) {
         const struct dw_listener_config *l = dw_worker_listener(r->worker, r->door->name);
         int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -261,10 +264,11 @@ struct dw_reception *dw_reception_open(struct dw_worker *worker, struct dw_door 
     r->pause.data = r;
     for (int i = 0; i < door->count; i++) {
         int fd = fcntl(door->fds[i], F_DUPFD_CLOEXEC, 0);
-        if (fd < 0)
-            continue;
-        if (uv_poll_init(&worker->loop, &r->polls[r->count], fd) < 0) {
-            close(fd);
+        if (fd < 0 || uv_poll_init(&worker->loop, &r->polls[r->count], fd) < 0) {
+            dw_log(DW_LOG_ERROR, "a worker does not accept from a listener", "listener", door->name, "why",
+                   "out of descriptors", NULL);
+            if (fd >= 0)
+                close(fd);
             continue;
         }
         r->fds[r->count] = fd;
