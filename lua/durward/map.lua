@@ -149,7 +149,7 @@ function map.chain(maps)
   if type(maps) ~= "table" or #maps == 0 then
     misuse("chain", "expected a list of maps: map.chain { .. }")
   end
-  local list = {}
+  local list, at = {}, core.where()
   for i = 1, #maps do
     if type(maps[i]) ~= "function" then
       misuse("chain", "map %d is a %s, not a map", i, type(maps[i]))
@@ -164,6 +164,9 @@ function map.chain(maps)
         return user
       end
       whys[#whys + 1] = why and tostring(why)
+      if i < #list then
+        core.step(("map %d of %d gave no user%s"):format(i, #list, why and ": " .. tostring(why) or ""), at)
+      end
     end
     return nil, #whys > 0 and table.concat(whys, "; ") or nil
   end

@@ -232,6 +232,8 @@ static int time_in(struct reading *r, const char *path, const json_t *json, doub
         return dw_error_set(r->err, DW_ERROR_PROTOCOL,
                             "event field '%s': expected seconds since 1970 or \"2026-11-22T10:00:00.123Z\"", path);
     *out = (double)timegm(&tm) + fraction;
+    if (*out < 0)
+        return dw_error_set(r->err, DW_ERROR_PROTOCOL, "event field '%s': before 1970", path);
     return 0;
 }
 

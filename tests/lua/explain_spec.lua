@@ -86,4 +86,28 @@ describe("explain", function()
       assert.truthy(text:find(case[2], 1, true), text)
     end)
   end
+
+  it("prints what policies/README.md shows", function()
+    local command, wanted, shown = nil, nil, 0
+    local function compare()
+      if command then
+        local _, text = explain(command)
+        assert.equal(table.concat(wanted, "\n") .. "\n", text)
+        shown = shown + 1
+      end
+      command = nil
+    end
+    for line in io.lines("policies/README.md") do
+      local call = line:match("^    %$ durward explain (.*)$")
+      local output = line:match("^    (.*)$")
+      if call then
+        command, wanted = call, {}
+      elseif output and command then
+        wanted[#wanted + 1] = output
+      else
+        compare()
+      end
+    end
+    assert.equal(3, shown)
+  end)
 end)
