@@ -89,7 +89,7 @@ local config = {}
 ---@field realm? string
 
 -- What this version serves.  A listener of another kind is checked and then refused.
-local served = { zmtp = true, zmtp_out = true, zap = false, xmpp = false, dovecot = false }
+local served = { zmtp = true, zmtp_out = true, zap = true, xmpp = false, dovecot = false }
 local kinds = { "zmtp", "zmtp_out", "zap", "xmpp", "dovecot" }
 
 -- Properties that a client may not set, or need not be allowed to.

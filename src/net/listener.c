@@ -4,6 +4,7 @@
 #include "net/broker.h"
 #include "net/conn.h"
 #include "net/worker.h"
+#include "net/zapsock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -240,7 +241,9 @@ static void acceptable(uv_poll_t *poll, int status, int events)
     for (int i = 0; i < ACCEPTS_PER_TURN && !r->paused; i++) {
         const struct dw_listener_config *l = dw_worker_listener(r->worker, r->door->name);
         int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0 && l) {
+        if (fd >= 0 && l && l->kind == DW_LISTEN_ZAP) {
+            dw_zapsock_new(r->worker, l, fd);
+        } else if (fd >= 0 && l) {
             dw_conn_new(r->worker, l, fd);
         } else if (fd >= 0) {
             close(fd);

@@ -42,6 +42,7 @@ static const char *const words[DW_COUNTS] = {
     [DW_COUNT_JOURNAL_FAILED] = "journal_failed",
     [DW_COUNT_RELOADS] = "reloads.done",
     [DW_COUNT_RELOADS_REFUSED] = "reloads.refused",
+    [DW_COUNT_ZAP_MALFORMED] = "zap.malformed",
     [DW_COUNT_BYTES_IN] = "bytes.in",
     [DW_COUNT_BYTES_OUT] = "bytes.out",
 };

@@ -5,6 +5,7 @@
 #include "net/conn.h"
 #include "net/desk.h"
 #include "net/listener.h"
+#include "net/zapsock.h"
 
 #include <stdlib.h>
 
@@ -213,7 +214,7 @@ void dw_worker_tell_granted(struct dw_holder holder)
 
 void dw_worker_check_end(struct dw_worker *w)
 {
-    if ((!w->draining && !w->stopping) || w->conns || w->ended)
+    if ((!w->draining && !w->stopping) || w->conns || w->zapsocks || w->ended)
         return;
     w->ended = true;
     uv_close((uv_handle_t *)&w->wake, NULL);
@@ -244,6 +245,7 @@ static void drain(struct dw_worker *w, struct dw_post *post)
     free(post);
     w->draining = true;
     close_doors(w);
+    dw_zapsock_drain_all(w);
     each_conn(w, dw_conn_drain);
 }
 
@@ -257,6 +259,7 @@ static void stop(struct dw_worker *w, struct dw_post *post)
     free(post);
     w->stopping = true;
     close_doors(w);
+    dw_zapsock_stop_all(w);
     each_conn(w, doom);
 }
 

@@ -22,6 +22,7 @@ struct dw_conn;
 struct dw_door;
 struct dw_reception;
 struct dw_worker;
+struct dw_zapsock;
 
 /* A configuration in force, with what was opened for it.  Counted; any thread may hold and release. */
 struct dw_settings {
@@ -59,6 +60,7 @@ struct dw_worker {
     struct dw_reception *receptions[DW_MOST_LISTENERS];
     int reception_count;
     struct dw_conn *conns; /* by number */
+    struct dw_zapsock *zapsocks;
     uv_timer_t starve_timer;
     uint64_t next_number;
     uint8_t *scratch;

@@ -1,0 +1,493 @@
+/* ZAP over ipc and tcp: see zapsock.h. */
+#include "net/zapsock.h"
+
+#include "net/admit.h"
+#include "net/broker.h"
+#include "net/caller.h"
+#include "net/leg.h"
+#include "zap/zap.h"
+#include "zmtp/command.h"
+#include "zmtp/peer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum { MOST_OPEN = 1024, REPLIES_HIGH = 16 * 1024 * 1024, LINGER_MS = 10000, DRAIN_READS = 256 };
+
+struct question {
+    struct question *prev, *next;
+    struct dw_zapsock *from;
+    struct dw_settings *settings;
+    struct dw_office *office;
+    struct dw_ask *ask; /* while its policy waits for something */
+    struct dw_buf message;
+    struct dw_zap_request request; /* borrows from `message` */
+    struct dw_event event; /* borrows from `request` */
+    char id[24];
+    uint64_t started; /* microseconds */
+    uint64_t due; /* loop time */
+    bool is_open; /* in its connection's list */
+};
+
+struct dw_zapsock {
+    struct dw_leg leg; /* first: its poll handle leads back here */
+    struct dw_zapsock *prev, *next; /* of the worker's */
+    struct dw_worker *worker;
+    char *listener;
+    struct dw_caller caller;
+    char id[24];
+    struct dw_buf message; /* the frames that have come of the next one */
+    bool is_skipping; /* it has grown too long: its other frames are thrown away */
+    struct question *open, *spent; /* spent: to be freed when nothing of them is in use */
+    int open_count;
+    uint64_t deadline, armed; /* loop time; 0: none */
+    uv_timer_t timer;
+    int handles, depth;
+    bool is_joined, is_stalled, is_draining, is_doomed;
+};
+
+static void timer_fired(uv_timer_t *timer);
+static void ready(uv_poll_t *poll, int status, int events);
+
+static long long clock_now(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static void log_of(const struct dw_zapsock *z, enum dw_log_level level, const char *what, const char *why)
+{
+    dw_log(level, what, "id", z->id, "listener", z->listener, "forwarder", z->caller.address, "why", why, NULL);
+}
+
+static void doom(struct dw_zapsock *z, enum dw_log_level level, const char *what, const char *why)
+{
+    if (!z->is_doomed)
+        log_of(z, level, what, why);
+    z->is_doomed = true;
+}
+
+/* -- questions ------------------------------------------------------------------------------------------- */
+
+static void free_question(struct question *q)
+{
+    if (q->ask)
+        dw_ask_cancel(&q->ask);
+    if (q->office)
+        dw_office_leave(q->office);
+    dw_settings_release(&q->settings);
+    dw_buf_free(&q->message);
+    free(q);
+}
+
+static void free_spent(struct dw_zapsock *z)
+{
+    struct question *q, *next;
+    DL_FOREACH_SAFE(z->spent, q, next)
+    {
+        DL_DELETE(z->spent, q);
+        free_question(q);
+    }
+}
+
+static void reply(struct question *q, enum dw_zap_status status, const struct dw_decision *d)
+{
+    struct dw_zapsock *z = q->from;
+    struct dw_buf message = {0};
+    struct dw_error err = {0};
+    struct dw_span frame;
+    if (z->is_doomed)
+        return;
+    int rc = dw_zap_reply(&message, &q->request, status, d);
+    struct dw_reader frames = dw_reader_make(dw_buf_span(&message));
+    while (rc == 0 && dw_zap_next(&frames, &frame)) {
+        unsigned flags = dw_reader_left(&frames) > 0 ? DW_FRAME_MORE : 0;
+        rc = dw_machine_push(z->leg.machine, (struct dw_frame){flags, frame}, &err);
+    }
+    dw_buf_free(&message);
+    if (rc < 0)
+        doom(z, DW_LOG_ERROR, "a ZAP reply cannot be sent", "out of memory");
+}
+
+static void enter(struct dw_zapsock *z)
+{
+    z->depth++;
+}
+
+static void leave(struct dw_zapsock *z);
+
+static void answered(void *arg, const struct dw_decision *decision)
+{
+    struct question *q = arg;
+    struct dw_zapsock *z = q->from;
+    struct dw_error err = {0};
+    /* The callee may change what it is given, and so may we: it is cleared right after. */
+    struct dw_decision *d = (struct dw_decision *)(uintptr_t)decision;
+    q->ask = NULL;
+    enter(z);
+    d->took_us = (uint64_t)clock_now(CLOCK_MONOTONIC) - q->started;
+    bool fits = dw_zap_check(d, &err) == 0;
+    if (!fits)
+        dw_decision_refuse(d, DW_TEMPORARY, "%s", err.detail);
+    dw_admit_record(z->worker->broker, q->settings->journal, &q->event, d);
+    reply(q, fits ? dw_zap_status_of(d) : DW_ZAP_INTERNAL, d);
+    if (q->is_open) {
+        DL_DELETE(z->open, q);
+        z->open_count--;
+        DL_APPEND(z->spent, q);
+    }
+    leave(z);
+}
+
+static void ask(struct question *q)
+{
+    struct dw_zapsock *z = q->from;
+    struct dw_worker *w = z->worker;
+    snprintf(q->id, sizeof q->id, "%08x.%d.%llx", dw_broker_salt(w->broker), w->index,
+             (unsigned long long)++w->next_number);
+    q->event.id = q->id;
+    q->event.time = clock_now(CLOCK_REALTIME);
+    q->event.listener = z->listener;
+    q->started = (uint64_t)clock_now(CLOCK_MONOTONIC);
+    q->due = dw_worker_now(w) + (uint64_t)(q->settings->config->limits.decision_seconds * 1000);
+    q->office = w->office;
+    dw_office_enter(q->office);
+    q->ask = dw_ask_start(q->office->host, &q->event, DW_STAGE_MAP, answered, q);
+    if (!q->ask) {
+        free_question(q);
+        return;
+    }
+    q->is_open = true;
+    DL_APPEND(z->open, q);
+    z->open_count++;
+}
+
+static void malformed(struct dw_zapsock *z, const char *why)
+{
+    dw_tally_add(dw_broker_tally(z->worker->broker), DW_COUNT_ZAP_MALFORMED, 1);
+    log_of(z, DW_LOG_WARN, "malformed ZAP request", why);
+}
+
+static void take_message(struct dw_zapsock *z)
+{
+    struct dw_error err = {0};
+    struct question *q = calloc(1, sizeof *q);
+    if (!q) {
+        doom(z, DW_LOG_ERROR, "a ZAP request cannot be taken", "out of memory");
+        return;
+    }
+    q->from = z;
+    q->settings = dw_settings_hold(z->worker->settings);
+    q->message = z->message;
+    z->message = (struct dw_buf){.meter = q->message.meter};
+    switch (dw_zap_parse(&q->request, dw_buf_span(&q->message), &err)) {
+    case DW_ZAP_SOUND:
+        dw_zap_describe(&q->request, &q->event);
+        ask(q);
+        return;
+    case DW_ZAP_MALFORMED:
+        malformed(z, err.detail);
+        reply(q, DW_ZAP_INTERNAL, NULL);
+        break;
+    case DW_ZAP_SENSELESS: malformed(z, err.detail); break;
+    }
+    free_question(q);
+}
+
+/* -- what comes in ---------------------------------------------------------------------------------------- */
+
+/* RFC 37: PING has a TTL in 2 octets and a context, which PONG gives back. */
+static void take_command(struct dw_zapsock *z, struct dw_span body)
+{
+    struct dw_error err = {0};
+    uint8_t pong[32] = "\4PONG";
+    if (body.at[2] != 'I')
+        return;
+    memcpy(pong + 5, body.at + 7, body.len - 7);
+    struct dw_frame frame = {DW_FRAME_COMMAND, dw_span_make(pong, body.len - 2)};
+    if (dw_machine_push(z->leg.machine, frame, &err) < 0)
+        doom(z, DW_LOG_ERROR, "a PONG cannot be sent", err.detail);
+}
+
+static void take_frame(struct dw_zapsock *z, struct dw_frame frame)
+{
+    if (frame.flags & DW_FRAME_COMMAND) {
+        take_command(z, frame.body);
+        return;
+    }
+    if (!z->is_skipping && dw_buf_len(&z->message) + 4 + frame.body.len > DW_ZAP_BYTES) {
+        z->is_skipping = true;
+        dw_buf_free(&z->message);
+        malformed(z, "it is too long");
+    }
+    if (!z->is_skipping && dw_zap_put(&z->message, frame.body) < 0)
+        doom(z, DW_LOG_ERROR, "a ZAP request cannot be taken", "out of memory");
+    else if (frame.flags & DW_FRAME_MORE)
+        return;
+    else if (!z->is_skipping)
+        take_message(z);
+    z->is_skipping = false;
+}
+
+static void join(struct dw_zapsock *z, struct dw_span meta)
+{
+    char why[64];
+    struct dw_span type = dw_properties_find(meta, "Socket-Type");
+    if (!dw_socket_types_match(type, DW_SPAN_OF("ROUTER"))) {
+        snprintf(why, sizeof why, "%.*s does not talk to a ROUTER", (int)type.len, (const char *)type.at);
+        doom(z, DW_LOG_WARN, "not a ZAP forwarder", why);
+        return;
+    }
+    z->is_joined = true;
+    z->deadline = 0;
+    dw_zmtp_peer_open(z->leg.machine);
+    log_of(z, DW_LOG_INFO, "ZAP forwarder joined", NULL);
+}
+
+static bool has_room(const struct dw_zapsock *z)
+{
+    return z->open_count < MOST_OPEN && dw_leg_waiting(&z->leg) < REPLIES_HIGH;
+}
+
+static void pump(struct dw_zapsock *z)
+{
+    struct dw_effect fx;
+    enum dw_act act = DW_DATA;
+    while (act != DW_NEED && !z->is_doomed && has_room(z)) {
+        act = dw_machine_next(z->leg.machine, &fx);
+        if (act == DW_META)
+            join(z, fx.meta);
+        else if (act == DW_DATA)
+            take_frame(z, fx.frame);
+        else if (act == DW_CLOSE)
+            doom(z, DW_LOG_WARN, "ZAP forwarder closed for an error", fx.why.detail);
+    }
+    z->is_stalled = act != DW_NEED;
+    if (dw_machine_settle(z->leg.machine) < 0)
+        doom(z, DW_LOG_ERROR, "a ZAP forwarder cannot be heard", "out of memory");
+}
+
+static void take_in(struct dw_zapsock *z)
+{
+    if (dw_leg_read(&z->leg, z->worker->scratch, DW_SCRATCH_BYTES) > 0 && !z->leg.discarding)
+        pump(z);
+}
+
+static void ready(uv_poll_t *poll, int status, int events)
+{
+    struct dw_zapsock *z = poll->data;
+    free_spent(z);
+    enter(z);
+    if (status < 0)
+        z->leg.eof = z->leg.broken = true;
+    else if (events & UV_READABLE)
+        take_in(z);
+    if (z->is_joined && !dw_worker_listener(z->worker, z->listener))
+        z->is_draining = true;
+    leave(z);
+}
+
+static void timer_fired(uv_timer_t *timer)
+{
+    struct dw_zapsock *z = timer->data;
+    struct question *q, *next;
+    uint64_t now = dw_worker_now(z->worker);
+    free_spent(z);
+    z->armed = 0;
+    enter(z);
+    DL_FOREACH_SAFE(z->open, q, next)
+    {
+        if (q->due <= now)
+            dw_ask_expire(&q->ask);
+    }
+    if (z->deadline && z->deadline <= now)
+        doom(z, z->is_joined ? DW_LOG_INFO : DW_LOG_WARN,
+             z->is_joined ? "ZAP forwarder left" : "handshake out of time", NULL);
+    leave(z);
+}
+
+/* -- the end ----------------------------------------------------------------------------------------------- */
+
+static void closed(uv_handle_t *handle)
+{
+    struct dw_zapsock *z = handle->data;
+    if (--z->handles > 0)
+        return;
+    struct dw_worker *worker = z->worker;
+    free_spent(z);
+    dw_machine_free(&z->leg.machine);
+    free(z->listener);
+    free(z);
+    dw_worker_check_end(worker);
+}
+
+static void take_down(struct dw_zapsock *z)
+{
+    struct dw_tally *tally = dw_broker_tally(z->worker->broker);
+    struct question *q, *next;
+    DL_FOREACH_SAFE(z->open, q, next)
+    {
+        DL_DELETE(z->open, q);
+        free_question(q);
+    }
+    dw_buf_free(&z->message);
+    dw_tally_add(tally, DW_COUNT_BYTES_IN, z->leg.bytes_in);
+    dw_tally_add(tally, DW_COUNT_BYTES_OUT, z->leg.bytes_out);
+    dw_tally_leave(tally, z->caller.address);
+    DL_DELETE(z->worker->zapsocks, z);
+    dw_leg_close(&z->leg, closed);
+    uv_close((uv_handle_t *)&z->timer, closed);
+}
+
+/* Questions come in the order in which they are due; a timer that fires early looks again. */
+static void arm(struct dw_zapsock *z)
+{
+    uint64_t due = z->deadline, now = dw_worker_now(z->worker);
+    if (z->open && (!due || z->open->due < due))
+        due = z->open->due;
+    if (!due || (z->armed && z->armed <= due))
+        return;
+    z->armed = due;
+    uv_timer_start(&z->timer, timer_fired, due > now ? due - now : 1, 0);
+}
+
+static void leave(struct dw_zapsock *z)
+{
+    if (--z->depth > 0)
+        return;
+    z->depth++;
+    dw_leg_flush(&z->leg);
+    while (z->is_stalled && !z->is_doomed && has_room(z)) {
+        pump(z);
+        dw_leg_flush(&z->leg);
+    }
+    if (z->is_draining && !z->leg.finishing && z->open_count == 0 && !z->is_stalled) {
+        z->leg.finishing = z->leg.discarding = true;
+        z->deadline = dw_worker_now(z->worker) + LINGER_MS;
+        dw_leg_flush(&z->leg);
+    }
+    if (z->leg.eof || z->leg.broken)
+        doom(z, DW_LOG_INFO, z->is_joined ? "ZAP forwarder left" : "ZAP forwarder left during the handshake", NULL);
+    z->depth--;
+    if (z->is_doomed) {
+        take_down(z);
+        return;
+    }
+    dw_leg_watch(&z->leg, !z->is_stalled && (!z->is_draining || z->leg.finishing), ready);
+    arm(z);
+}
+
+/* What the forwarder has sent is in our kernel's hands already: it is answered. */
+static void drain(struct dw_zapsock *z)
+{
+    for (int i = 0; i < DRAIN_READS && !z->is_doomed && !z->is_stalled && !z->leg.eof; i++) {
+        uint64_t had = z->leg.bytes_in;
+        take_in(z);
+        if (z->leg.bytes_in == had)
+            break;
+        dw_leg_flush(&z->leg);
+    }
+    z->is_draining = true;
+}
+
+static void stop(struct dw_zapsock *z)
+{
+    doom(z, DW_LOG_INFO, "ZAP forwarder left", "the broker is ending");
+}
+
+static void each(struct dw_worker *worker, void (*what)(struct dw_zapsock *z))
+{
+    struct dw_zapsock *z, *next;
+    DL_FOREACH_SAFE(worker->zapsocks, z, next)
+    {
+        free_spent(z);
+        enter(z);
+        what(z);
+        leave(z);
+    }
+}
+
+void dw_zapsock_drain_all(struct dw_worker *worker)
+{
+    each(worker, drain);
+}
+
+void dw_zapsock_stop_all(struct dw_worker *worker)
+{
+    each(worker, stop);
+}
+
+/* -- the beginning ------------------------------------------------------------------------------------------ */
+
+/* Its READY needs nothing of the peer's, so it follows the greeting at once. */
+static struct dw_machine *make_machine(struct dw_worker *worker)
+{
+    struct dw_zmtp_options options = {
+        .role = DW_ZMTP_NULL,
+        .frame_bytes = DW_ZAP_BYTES,
+        .meter = dw_tally_meter(dw_broker_tally(worker->broker)),
+    };
+    struct dw_buf meta = {0};
+    struct dw_machine *machine = dw_zmtp_peer_new(&options);
+    if (machine && (dw_property_put(&meta, DW_SPAN_OF("Socket-Type"), DW_SPAN_OF("ROUTER")) < 0 ||
+                    dw_zmtp_peer_ready(machine, dw_buf_span(&meta)) < 0))
+        dw_machine_free(&machine);
+    dw_buf_free(&meta);
+    return machine;
+}
+
+void dw_zapsock_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd)
+{
+    struct dw_tally *tally = dw_broker_tally(worker->broker);
+    const struct dw_limits *limits = &worker->settings->config->limits;
+    struct dw_error err = {0};
+    struct dw_caller caller;
+    bool is_entered = false;
+    struct dw_zapsock *z = calloc(1, sizeof *z);
+    dw_caller_of(&caller, fd);
+    if (!z || !(z->listener = strdup(listener->name)) || !(z->leg.machine = make_machine(worker)))
+        goto fail;
+    if (!dw_caller_allowed(listener, fd)) {
+        dw_error_set(&err, DW_ERROR_DENIED, "its address is not in allow_from");
+        goto fail;
+    }
+    if (dw_tally_enter(tally, caller.address, worker->settings->connections, limits->per_peer, &err) < 0)
+        goto fail;
+    is_entered = true;
+    if (dw_leg_open(&z->leg, NULL, &worker->loop, fd) < 0) {
+        fd = -1;
+        dw_error_set(&err, DW_ERROR_INTERNAL, "the loop does not take the socket");
+        goto fail;
+    }
+    z->worker = worker;
+    z->caller = caller;
+    z->message.meter = dw_tally_meter(tally);
+    snprintf(z->id, sizeof z->id, "%08x.%d.%llx", dw_broker_salt(worker->broker), worker->index,
+             (unsigned long long)++worker->next_number);
+    uv_timer_init(&worker->loop, &z->timer);
+    z->timer.data = z;
+    z->handles = 2;
+    z->deadline = dw_worker_now(worker) + (uint64_t)(limits->handshake_seconds * 1000);
+    DL_APPEND(worker->zapsocks, z);
+    dw_tally_add(tally, DW_COUNT_ACCEPTED, 1);
+    enter(z);
+    leave(z);
+    return;
+
+fail:
+    dw_log(DW_LOG_WARN, "connection not taken", "listener", listener->name, "peer", caller.address, "why",
+           err.kind ? err.detail : "out of memory", NULL);
+    if (is_entered)
+        dw_tally_leave(tally, caller.address);
+    if (fd >= 0)
+        close(fd);
+    if (z) {
+        dw_machine_free(&z->leg.machine);
+        free(z->listener);
+    }
+    free(z);
+}
