@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TICK = 250, CLOCK_EVERY_BYTES = 1 << 20 };
+enum { TICK = 250, CLOCK_EVERY_BYTES = 1 << 20, CLOCK_EVERY_UNITS = 1000 };
 
 uint64_t dw_budget_clock(void)
 {
@@ -91,6 +91,11 @@ void dw_budget_charge(lua_State *L, size_t units)
     struct dw_budget *b = dw_budget_of(L);
     if (!b->deadline)
         return;
+    if ((b->unclocked += units) >= CLOCK_EVERY_UNITS) {
+        b->unclocked = 0;
+        if (b->hit == DW_LIMIT_NONE && dw_budget_clock() > b->deadline)
+            b->hit = DW_LIMIT_TIME;
+    }
     if (units > (size_t)b->left) {
         b->left = 0;
         if (b->hit == DW_LIMIT_NONE)
@@ -104,9 +109,6 @@ void dw_budget_charge(lua_State *L, size_t units)
 static void tick(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
-    struct dw_budget *b = dw_budget_of(L);
-    if (b->deadline && b->hit == DW_LIMIT_NONE && dw_budget_clock() > b->deadline)
-        b->hit = DW_LIMIT_TIME;
     dw_budget_charge(L, TICK);
 }
 
@@ -122,7 +124,7 @@ void dw_budget_begin(struct dw_budget *b)
     b->left = b->instructions;
     b->deadline = dw_budget_clock() + (uint64_t)(b->seconds * 1e9);
     b->hit = DW_LIMIT_NONE;
-    b->fresh = b->refused = 0;
+    b->fresh = b->refused = b->unclocked = 0;
 }
 
 void dw_budget_end(struct dw_budget *b)

@@ -21,6 +21,7 @@ struct dw_budget {
     size_t held; /* octets that the state holds now */
     size_t ceiling; /* past which the allocator refuses, while a call runs */
     size_t fresh; /* octets given out since the clock was looked at */
+    size_t unclocked; /* instructions since then */
     size_t refused; /* the size refused last; twice the same means that collecting did not help */
     long left; /* instructions */
     uint64_t deadline; /* nanoseconds of the monotonic clock; 0: no call runs */

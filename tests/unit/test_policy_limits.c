@@ -21,11 +21,13 @@ static void on_done(void *arg, const struct dw_decision *d)
     snprintf(a->reason, sizeof a->reason, "%s", d->reason ? d->reason : "");
 }
 
+static long instructions = 2000000;
+
 static struct dw_host *host_of(const char *map, const char *prelude, double seconds)
 {
     const char *files[] = {file, NULL};
     struct dw_host_options options = {
-        .policies = files, .memory = 4 << 20, .instructions = 2000000, .seconds = seconds};
+        .policies = files, .memory = 4 << 20, .instructions = instructions, .seconds = seconds};
     struct dw_error err = {0};
     FILE *f = fopen(file, "w");
     fprintf(f,
@@ -147,15 +149,30 @@ static void nothing_runs_long_in_c(void)
     hits("map: ", "local a, b = ('x'):rep(1e6), ('x'):rep(1e6) while true do local t = a == b end");
 }
 
+/* However much it may do, and wherever it spends its time, the clock ends it soon. */
 static void time_ends(void)
 {
-    struct dw_host *host = host_of("while true do end", "", 0.05);
-    struct dw_host_options options = {0};
-    (void)options;
-    struct answer a = ask(host);
-    CHECK_INT(a.verdict, DW_TEMPORARY);
-    dw_host_free(&host);
-    hits("map: ", "for i = 1, 1e9 do local t = {} end");
+    static const char *const scripts[] = {
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "local s = ('x'):rep(1e6) while true do local t = s .. calls end",
+        "local s = ('x'):rep(1e5) while true do s:find('y') end",
+        "local t = {} for i = 1, 1e5 do t[i] = i % 1000 end while true do table.sort(t) end",
+        "while true do coroutine.wrap(function() while true do end end)() end",
+    };
+    instructions = 2000000000;
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        struct dw_host *host = host_of(scripts[i], "", 0.2);
+        uint64_t began = dw_budget_clock();
+        struct answer a = ask(host);
+        double took = (double)(dw_budget_clock() - began) / 1e9;
+        CHECK_STR(a.reason, "map: time limit (0.2 seconds) reached");
+        if (!check_that(took < 1.5, __FILE__, __LINE__, scripts[i]))
+            printf("    took %.1f seconds\n", took);
+        CHECK_STR(ask(host).reason, "not mapped: still here");
+        dw_host_free(&host);
+    }
+    instructions = 2000000;
 }
 
 /* A policy that hoards: each call adds a little, and in the end none may. */
