@@ -20,17 +20,17 @@ struct dw_pair {
 
 struct dw_event_peer {
     const char *address; /* "192.0.2.7", "::1", "local" for a unix socket; NULL when unknown */
-    int port;            /* 0 when there is none */
-    bool has_ids;        /* uid, gid and pid are known (SO_PEERCRED) */
+    int port; /* 0 when there is none */
+    bool has_ids; /* uid, gid and pid are known (SO_PEERCRED) */
     long uid, gid, pid;
 };
 
 struct dw_event_gss {
     bool present;
     uint32_t lifetime; /* seconds left of the ticket when the context was made; UINT32_MAX: without end */
-    double expires;    /* seconds since 1970; 0 when without end */
+    double expires; /* seconds since 1970; 0 when without end */
     bool mutual, confidential, delegated, channel_bound;
-    bool cross_realm;                 /* the client's realm is not the acceptor's */
+    bool cross_realm; /* the client's realm is not the acceptor's */
     const struct dw_span *indicators; /* authentication indicators (RFC 8129) */
     size_t indicator_count;
     const struct dw_pair *attributes; /* RFC 6680; a name stands once for each of its values */
@@ -38,18 +38,19 @@ struct dw_event_gss {
 };
 
 struct dw_event {
-    const char *id;       /* unique for this process's life; the same at every stage of a connection */
-    long long time;       /* microseconds since 1970, set once for a question */
+    const char *id; /* unique for this process's life; the same at every stage of a connection */
+    long long time; /* microseconds since 1970, set once for a question */
     enum dw_front front;
     enum dw_stage stage;
     const char *mechanism; /* "GSSAPI", "NULL", "PLAIN", "CURVE", .. */
-    const char *listener;  /* its configured name */
+    const char *listener; /* its configured name */
     struct dw_event_peer peer;
     struct dw_span principal; /* full name as MIT's library prints it, quoting included */
-    struct dw_span user;      /* set from stage authorize on */
-    struct dw_span service;   /* "zmq/broker.example.com@HOME.EXAMPLE": the key that the token is for, or ours to ask for */
-    struct dw_span domain;    /* XMPP `to`, ZAP domain */
-    const char *hostname;     /* XMPP: the connection manager's name */
+    struct dw_span user; /* set from stage authorize on */
+    struct dw_span
+        service; /* "zmq/broker.example.com@HOME.EXAMPLE": the key that the token is for, or ours to ask for */
+    struct dw_span domain; /* XMPP `to`, ZAP domain */
+    const char *hostname; /* XMPP: the connection manager's name */
     struct dw_span authzid;
     struct dw_event_gss gss;
     struct {
