@@ -7,11 +7,11 @@
 #include "base/error.h"
 
 struct dw_principal {
-    struct dw_span realm;         /* unquoted; may be empty, never absent */
-    struct dw_span *components;   /* unquoted */
-    size_t component_count;       /* at least 1 */
-    bool realm_given;             /* the name carried a realm, rather than the default one */
-    uint8_t *storage;             /* what the spans point into */
+    struct dw_span realm; /* unquoted; may be empty, never absent */
+    struct dw_span *components; /* unquoted */
+    size_t component_count; /* at least 1 */
+    bool realm_given; /* the name carried a realm, rather than the default one */
+    uint8_t *storage; /* what the spans point into */
 };
 
 /* Parses `name`; a name without a realm takes `default_realm`, and is an error when that is absent.
@@ -22,15 +22,15 @@ void dw_principal_free(struct dw_principal *p);
 
 enum dw_principal_form {
     DW_PRINCIPAL_FULL,
-    DW_PRINCIPAL_SHORT,    /* without the realm when it is the default realm */
+    DW_PRINCIPAL_SHORT, /* without the realm when it is the default realm */
     DW_PRINCIPAL_NO_REALM,
-    DW_PRINCIPAL_DISPLAY,  /* nothing quoted: for people, not to be parsed again */
+    DW_PRINCIPAL_DISPLAY, /* nothing quoted: for people, not to be parsed again */
 };
 
 /* Appends the printed name; -1 when memory is out (nothing was appended).  SHORT without a default realm
  * prints the full name. */
-int dw_principal_format(const struct dw_principal *p, enum dw_principal_form form,
-                        struct dw_span default_realm, struct dw_buf *out);
+int dw_principal_format(const struct dw_principal *p, enum dw_principal_form form, struct dw_span default_realm,
+                        struct dw_buf *out);
 
 /* The same realm and components, octet for octet. */
 bool dw_principal_equal(const struct dw_principal *a, const struct dw_principal *b);
