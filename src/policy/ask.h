@@ -19,8 +19,8 @@ struct dw_ask;
 typedef void (*dw_ask_done)(void *arg, const struct dw_decision *decision);
 
 /* NULL when `done` has already been called. */
-struct dw_ask *dw_ask_start(struct dw_host *host, struct dw_event *event, enum dw_stage stage,
-                            dw_ask_done done, void *arg);
+struct dw_ask *dw_ask_start(struct dw_host *host, struct dw_event *event, enum dw_stage stage, dw_ask_done done,
+                            void *arg);
 /* Nobody waits any more: `done` will not be called; the coroutine is closed. */
 void dw_ask_cancel(struct dw_ask **ask);
 /* Too late: ends it as DW_TEMPORARY, calling `done`. */
