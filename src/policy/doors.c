@@ -2,10 +2,7 @@
 #include "policy/doors.h"
 
 const struct dw_lua_door dw_lua_doors[] = {
-    {"durward.principal", dw_lua_open_principal},
-    {"durward.a2l", dw_lua_open_a2l},
-    {"durward.realms", dw_lua_open_realms},
-    {"durward.core", dw_lua_open_core},
-    {"durward.kit.host", dw_lua_open_kit},
-    {NULL, NULL},
+    {"durward.principal", dw_lua_open_principal}, {"durward.a2l", dw_lua_open_a2l},
+    {"durward.realms", dw_lua_open_realms},       {"durward.core", dw_lua_open_core},
+    {"durward.kit.host", dw_lua_open_kit},        {NULL, NULL},
 };
