@@ -15,11 +15,11 @@
 struct dw_host;
 
 struct dw_host_options {
-    const char *const *policies;    /* paths, NULL ends the list; none: everything is denied */
-    const char *const *refuse_users;/* NULL ends the list; may be NULL */
-    size_t memory;                  /* octets one call may add; 0: 16 MiB */
-    double seconds;                 /* wall clock of one call of a script; 0: 5 */
-    long instructions;              /* of one call; 0: 10 million */
+    const char *const *policies; /* paths, NULL ends the list; none: everything is denied */
+    const char *const *refuse_users; /* NULL ends the list; may be NULL */
+    size_t memory; /* octets one call may add; 0: 16 MiB */
+    double seconds; /* wall clock of one call of a script; 0: 5 */
+    long instructions; /* of one call; 0: 10 million */
 };
 
 /* Loads every policy.  NULL with `err` told: file:line and what is wrong, the nearest right word for an
