@@ -25,31 +25,31 @@ static inline int check_that(int ok, const char *file, int line, const char *wha
 }
 
 #define CHECK(c) check_that(!!(c), __FILE__, __LINE__, #c)
-#define CHECK_INT(got, wanted)                                                                     \
-    do {                                                                                           \
-        long long g_ = (long long)(got), w_ = (long long)(wanted);                                 \
-        if (!check_that(g_ == w_, __FILE__, __LINE__, #got))                                       \
-            printf("    got %lld, wanted %lld\n", g_, w_);                                         \
+#define CHECK_INT(got, wanted)                                                                                     \
+    do {                                                                                                           \
+        long long g_ = (long long)(got), w_ = (long long)(wanted);                                                 \
+        if (!check_that(g_ == w_, __FILE__, __LINE__, #got))                                                       \
+            printf("    got %lld, wanted %lld\n", g_, w_);                                                         \
     } while (0)
-#define CHECK_STR(got, wanted)                                                                     \
-    do {                                                                                           \
-        const char *g_ = (got), *w_ = (wanted);                                                    \
-        if (!check_that(g_ == w_ || (g_ && w_ && !strcmp(g_, w_)), __FILE__, __LINE__, #got))      \
-            printf("    got \"%s\", wanted \"%s\"\n", g_ ? g_ : "(null)", w_ ? w_ : "(null)");     \
+#define CHECK_STR(got, wanted)                                                                                     \
+    do {                                                                                                           \
+        const char *g_ = (got), *w_ = (wanted);                                                                    \
+        if (!check_that(g_ == w_ || (g_ && w_ && !strcmp(g_, w_)), __FILE__, __LINE__, #got))                      \
+            printf("    got \"%s\", wanted \"%s\"\n", g_ ? g_ : "(null)", w_ ? w_ : "(null)");                     \
     } while (0)
-#define CHECK_SPAN(got, wanted)                                                                    \
-    do {                                                                                           \
-        struct dw_span g_ = (got);                                                                 \
-        const char *w_ = (wanted);                                                                 \
-        if (!check_that(g_.len == strlen(w_) && !memcmp(g_.at ? (const char *)g_.at : "", w_, g_.len), __FILE__, \
-                        __LINE__, #got))                                                           \
-            printf("    got \"%.*s\", wanted \"%s\"\n", (int)g_.len, (const char *)g_.at, w_);     \
+#define CHECK_SPAN(got, wanted)                                                                                    \
+    do {                                                                                                           \
+        struct dw_span g_ = (got);                                                                                 \
+        const char *w_ = (wanted);                                                                                 \
+        if (!check_that(g_.len == strlen(w_) && !memcmp(g_.at ? (const char *)g_.at : "", w_, g_.len), __FILE__,   \
+                        __LINE__, #got))                                                                           \
+            printf("    got \"%.*s\", wanted \"%s\"\n", (int)g_.len, (const char *)g_.at, w_);                     \
     } while (0)
-#define RUN(test)                                                                                  \
-    do {                                                                                           \
-        int before_ = check_failed;                                                                \
-        test();                                                                                    \
-        printf("%s %s\n", before_ == check_failed ? "ok  " : "FAIL", #test);                       \
+#define RUN(test)                                                                                                  \
+    do {                                                                                                           \
+        int before_ = check_failed;                                                                                \
+        test();                                                                                                    \
+        printf("%s %s\n", before_ == check_failed ? "ok  " : "FAIL", #test);                                       \
     } while (0)
 
 static inline int check_done(void)
