@@ -1,6 +1,6 @@
 std = "lua54"
 max_line_length = 120
-exclude_files = { "build", "build-*" }
+exclude_files = { "build", "build-*", "tests/fuzz/corpus" }
 files["**/*_spec.lua"] = { std = "+busted" }
 
 -- What a policy can reach: Lua without io, os, debug, package and load; no globals of its own.
