@@ -62,9 +62,11 @@
 --- Never printed: tostring() is "<secret>".
 ---@class durward.Secret
 ---@field equals fun(self: durward.Secret, text: string): boolean  in constant time
+---@field verify fun(self: durward.Secret, hash: string): boolean  against a crypt(3) hash
 
 ---@class durward.Event.Curve
 ---@field key? string  Z85, 40 characters
+---@field raw? string  the same key as its 32 octets
 
 ---@class durward.Event.Tls
 ---@field version? string

@@ -79,16 +79,22 @@ static json_t *field_out(const struct dw_event *event, const struct dw_field *fi
     case DW_FIELD_ATTRIBUTES: return attributes_out(&event->gss);
     case DW_FIELD_GROUP: return group_out(event, field->fields);
     case DW_FIELD_SECRET:
+    case DW_FIELD_RAW:
     case DW_FIELD_FRAMES: break;
     }
     return NULL;
+}
+
+static bool is_for_scripts_only(enum dw_field_kind kind)
+{
+    return kind == DW_FIELD_SECRET || kind == DW_FIELD_FRAMES || kind == DW_FIELD_RAW;
 }
 
 static json_t *group_out(const struct dw_event *event, const struct dw_field *fields)
 {
     json_t *out = json_object();
     for (const struct dw_field *f = fields; out && f->name; f++) {
-        if (f->kind == DW_FIELD_SECRET || f->kind == DW_FIELD_FRAMES || !dw_field_present(event, f))
+        if (is_for_scripts_only(f->kind) || !dw_field_present(event, f))
             continue;
         if (json_object_set_new_nocheck(out, f->name, field_out(event, f)) < 0) {
             json_decref(out);
@@ -387,6 +393,8 @@ static int field_in(struct reading *r, const char *path, json_t *json, const str
     case DW_FIELD_OCTETS:
     case DW_FIELD_SECRET: return octets_in(r, path, json, at);
     case DW_FIELD_KEY: return key_in(r, path, json, at);
+    case DW_FIELD_RAW:
+        return dw_error_set(r->err, DW_ERROR_PROTOCOL, "event field '%s' follows from curve.key: give that", path);
     case DW_FIELD_TIME:
         failed = time_in(r, path, json, &number);
         *(long long *)at = (long long)(number * 1e6 + 0.5);

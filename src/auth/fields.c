@@ -38,6 +38,7 @@ static const struct dw_field plain[] = {
 
 static const struct dw_field curve[] = {
     {"key", DW_FIELD_KEY, AT(curve_key), NULL},
+    {"raw", DW_FIELD_RAW, AT(curve_key), NULL},
     {NULL, 0, 0, NULL},
 };
 
@@ -89,7 +90,8 @@ bool dw_field_present(const struct dw_event *event, const struct dw_field *field
     case DW_FIELD_OCTETS:
     case DW_FIELD_SECRET:
     case DW_FIELD_PRINCIPAL: return ((const struct dw_span *)at)->at != NULL;
-    case DW_FIELD_KEY: return ((const struct dw_span *)at)->at && ((const struct dw_span *)at)->len == 32;
+    case DW_FIELD_KEY:
+    case DW_FIELD_RAW: return ((const struct dw_span *)at)->at && ((const struct dw_span *)at)->len == 32;
     case DW_FIELD_PORT: return *(const int *)at != 0;
     case DW_FIELD_ID: return event->peer.has_ids && *(const long *)at >= 0;
     case DW_FIELD_LIFETIME: return *(const uint32_t *)at != UINT32_MAX;

@@ -12,6 +12,7 @@ enum dw_field_kind {
     DW_FIELD_OCTETS, /* struct dw_span: what a peer sent */
     DW_FIELD_SECRET, /* struct dw_span that is never printed */
     DW_FIELD_KEY, /* struct dw_span of 32 octets, shown as Z85 (ZeroMQ RFC 32) */
+    DW_FIELD_RAW, /* the same octets as they are, for scripts only */
     DW_FIELD_TIME, /* long long microseconds, shown as seconds since 1970 */
     DW_FIELD_FRONT,
     DW_FIELD_STAGE,

@@ -116,7 +116,8 @@ static int push_field(lua_State *L, int event, const struct dw_event_box *box, c
     }
     switch (field->kind) {
     case DW_FIELD_TEXT: lua_pushstring(L, *(const char *const *)at); break;
-    case DW_FIELD_OCTETS: push_span(L, *(const struct dw_span *)at); break;
+    case DW_FIELD_OCTETS:
+    case DW_FIELD_RAW: push_span(L, *(const struct dw_span *)at); break;
     case DW_FIELD_SECRET: push_part(L, event, box, field, &secret_key); break;
     case DW_FIELD_KEY: push_key(L, at); break;
     case DW_FIELD_TIME: lua_pushnumber(L, (double)*(const long long *)at / 1e6); break;

@@ -199,6 +199,10 @@ int dw_zap_check(const struct dw_decision *d, struct dw_error *err)
             return dw_error_set(err, DW_ERROR_INTERNAL, "Socket-Type may not stand in ZAP's metadata");
         if (p->value_len > INT32_MAX)
             return dw_error_set(err, DW_ERROR_INTERNAL, "property '%s' is too long for ZAP's metadata", p->name);
+        for (size_t j = 0; j < i; j++)
+            if (dw_span_equal_nocase(name, dw_span_str(d->properties[j].name)))
+                return dw_error_set(err, DW_ERROR_INTERNAL,
+                                    "property '%s' is there twice; case makes no difference", p->name);
     }
     return 0;
 }

@@ -232,7 +232,6 @@ static void later_fronts(void)
         " xmpp = { { name = 'x', listen = 'tcp://*:5222', domains = { ['example.org'] = {\n"
         "   tls = { certificate = 'c' },\n"
         "   backend = { connect = 'tcp://h:5223', tls = 'none', login = 'jtw' } } } } } }",
-        "c.lua:2: zap listeners are not served by this version\n"
         "c.lua:3: dovecot[1].services is empty: no key would serve\n"
         "c.lua:3: dovecot listeners are not served by this version\n"
         "c.lua:3: dovecot[1].listen is open to other machines without any login: name who may connect, as in "
