@@ -14,6 +14,8 @@ static const struct dw_command commands[] = {
     {"lab", dw_cmd_lab, "a throwaway realm: up, down, env, status"},
     {"lua", dw_cmd_lua, "Lua with durward's modules; without a file: a prompt"},
     {"probe", dw_cmd_probe, "logs in as a client and tells each step"},
+    {"replay", dw_cmd_replay, "puts recorded events to another policy and tells what changes"},
+    {"spn", dw_cmd_spn, "the service name of an XMPP domain on a host, and others of its form"},
     {"status", dw_cmd_status, "what a running broker counts"},
     {"test", dw_cmd_test, "runs policy specs with busted and durward.kit"},
     {"version", dw_cmd_version, "the version, and the libraries it runs with"},

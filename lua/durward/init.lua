@@ -14,6 +14,7 @@ local durward = {
   principal = require("durward.principal"),
   a2l = require("durward.a2l"),
   realms = require("durward.realms"),
+  spn = require("durward.spn"),
 }
 
 --- Lets the client in.  Every field is optional; a mistaken one is an error at the line that names it.
