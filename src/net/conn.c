@@ -296,6 +296,19 @@ static bool wants_read(struct dw_conn *conn, struct dw_leg *leg)
     return !leg->congested;
 }
 
+/* Another may have its turn once what this one took in has gone on. */
+static void comply(struct dw_conn *conn)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct dw_leg *leg = i ? &conn->far : &conn->near;
+        if (leg->machine && leg->fd >= 0 &&
+            ((!leg->discarding && dw_buf_len(&leg->machine->held) > 0) || dw_leg_waiting(leg) >= DW_LEG_LOW))
+            return;
+    }
+    conn->exceeding = false;
+    dw_tally_comply(dw_broker_tally(conn->worker->broker), conn);
+}
+
 static void release_all(struct dw_conn *conn)
 {
     struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
@@ -303,6 +316,7 @@ static void release_all(struct dw_conn *conn)
     dw_dial_free(conn);
     dw_machine_free(&conn->near.machine);
     dw_machine_free(&conn->far.machine);
+    comply(conn);
     if (conn->user_counted)
         dw_tally_leave_user(tally, conn->user);
     if (conn->decision)
@@ -428,6 +442,8 @@ void dw_conn_leave(struct dw_conn *conn)
             return;
         }
     }
+    if (conn->exceeding)
+        comply(conn);
     dw_leg_watch(near, wants_read(conn, near), dw_conn_ready);
     if (!dw_dial_is_under_way(conn))
         dw_leg_watch(far, wants_read(conn, far), dw_conn_ready);
@@ -488,27 +504,23 @@ static void check_ends(struct dw_conn *conn)
     }
 }
 
-/* limits.memory: a frame that has begun to arrive has its room reserved whole, so it can always end; whoever
- * would need more waits. */
+/* limits.memory: a frame that has begun to arrive has its room reserved whole; whoever would need more waits, but
+ * for one at a time. */
 static bool must_starve(struct dw_conn *conn, struct dw_leg *leg)
 {
     if (leg->discarding || !leg->machine)
         return false;
+    struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
     size_t limit = conn->settings->config->limits.memory, growth = dw_machine_growth(leg->machine);
-    size_t held =
-        atomic_load_explicit(&dw_tally_meter(dw_broker_tally(conn->worker->broker))->held, memory_order_relaxed);
+    size_t held = atomic_load_explicit(&dw_tally_meter(tally)->held, memory_order_relaxed);
     if (growth == 0 && dw_buf_len(&leg->machine->held) > 0)
         return false;
-    if (growth > LARGE_GROWTH) {
-        /* One that fits beside nothing else waits until there is next to nothing else. */
-        if (held <= limit / 4 + leg->machine->held.cap)
-            return false;
+    if (growth > LARGE_GROWTH)
         limit -= limit / 4;
-    }
-    if (held + growth <= limit)
+    if (held + growth <= limit || (conn->exceeding = dw_tally_exceed(tally, conn)))
         return false;
     leg->starved = true;
-    dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_LIMIT_MEMORY, 1);
+    dw_tally_add(tally, DW_COUNT_LIMIT_MEMORY, 1);
     return true;
 }
 

@@ -103,6 +103,7 @@ struct dw_conn {
     bool far_present; /* and the far leg is still the one that sent it */
     bool is_noted; /* counted at its backend */
     bool all_shut; /* at the end: our sides of both legs are */
+    bool exceeding; /* it is the one that goes past limits.memory */
     /* Outbound: the context and its first token, until the peer's greeting has come. */
     struct dw_context *context;
     struct dw_buf first_token;

@@ -20,6 +20,7 @@ struct dw_tally {
     _Atomic long connections;
     _Atomic uint64_t counts[DW_COUNTS];
     struct dw_meter meter;
+    const void *_Atomic exceeding;
 };
 
 static const char *const words[DW_COUNTS] = {
@@ -206,4 +207,15 @@ void dw_tally_notes(struct dw_tally *tally, enum dw_note note,
 struct dw_meter *dw_tally_meter(struct dw_tally *tally)
 {
     return &tally->meter;
+}
+
+bool dw_tally_exceed(struct dw_tally *tally, const void *who)
+{
+    const void *nobody = NULL;
+    return atomic_compare_exchange_strong(&tally->exceeding, &nobody, who) || nobody == who;
+}
+
+void dw_tally_comply(struct dw_tally *tally, const void *who)
+{
+    atomic_compare_exchange_strong(&tally->exceeding, &who, NULL);
 }

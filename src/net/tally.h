@@ -39,7 +39,7 @@ void dw_tally_free(struct dw_tally **tally);
 
 void dw_tally_add(struct dw_tally *tally, enum dw_count count, uint64_t n);
 uint64_t dw_tally_read(const struct dw_tally *tally, enum dw_count count);
-/* "accepted", "limit.per_peer", .. */
+/* "accepted", "limits.per_peer", .. */
 const char *dw_count_word(enum dw_count count);
 
 /* Takes a slot for a connection of `peer`; -1 with `err` told (DW_ERROR_LIMIT) when `connections` or
@@ -62,5 +62,9 @@ void dw_tally_notes(struct dw_tally *tally, enum dw_note note,
 
 /* Memory that all buffers of all connections hold. */
 struct dw_meter *dw_tally_meter(struct dw_tally *tally);
+/* Past limits.memory one connection at a time may go on, or frames that have begun could block one another for
+ * ever.  True when `who` may; dw_tally_comply gives that back, harmless when it was another's. */
+bool dw_tally_exceed(struct dw_tally *tally, const void *who);
+void dw_tally_comply(struct dw_tally *tally, const void *who);
 
 #endif

@@ -262,6 +262,30 @@ class TestMemory(ops.Case):
             thread.join(kit.PATIENCE)
         ops.wait_empty(durward)
 
+    def test_one_frame_may_be_as_large_as_all_the_memory(self):
+        router = self.backend("ROUTER")
+        durward = self.broker(router, limits={"memory": 4 * MIB, "frame_bytes": 4 * MIB})
+        clients = [self.admitted(durward.port, timeout=60) for _ in range(2)]
+        senders = [threading.Thread(target=client.send_message, args=(bytes(4 * MIB),)) for client in clients]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            self.assertEqual(len(bytes(self.recv(router)[-1])), 4 * MIB)
+        for sender in senders:
+            sender.join(kit.PATIENCE)
+
+    def test_a_crowd_whose_first_pieces_alone_are_more_than_the_memory(self):
+        router = self.backend("ROUTER")
+        durward = self.broker(router, limits={"memory": 4 * MIB, "frame_bytes": 2 * MIB})
+        clients = [self.admitted(durward.port, timeout=60) for _ in range(60)]
+        senders = [threading.Thread(target=client.send_message, args=(bytes(MIB),)) for client in clients]
+        for sender in senders:
+            sender.start()
+        for _ in senders:
+            self.assertEqual(len(bytes(self.recv(router)[-1])), MIB)
+        for sender in senders:
+            sender.join(kit.PATIENCE)
+
     def test_a_client_that_dies_within_a_large_frame_gives_its_room_back(self):
         router = self.backend("ROUTER")
         durward = self.broker(router, limits={"memory": 4 * MIB, "frame_bytes": 2 * MIB})
