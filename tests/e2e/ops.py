@@ -3,6 +3,7 @@ the processor."""
 import contextlib
 import json
 import os
+import socket
 import time
 
 import kit
@@ -50,6 +51,15 @@ def port_of(durward, listener=None):
         if listener in (None, one["name"]):
             return int(one["address"].rpartition(":")[2])
     raise AssertionError("no listener %s" % listener)
+
+
+def greets(family, address):
+    """A connection is taken and answered with a greeting."""
+    with socket.socket(family) as raw:
+        raw.settimeout(kit.PATIENCE)
+        raw.connect(address)
+        raw.sendall(wire.greeting())
+        return raw.recv(1)[:1] == b"\xff"
 
 
 def rewrite(durward, config):
