@@ -1,11 +1,11 @@
 /* durward lua: Lua 5.4 with durward's modules; no FILE is a prompt. */
 #include "cmd/cmd.h"
 #include "cmd/script.h"
+#include "cmd/typed.h"
 
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,7 +13,8 @@ static int usage(FILE *out)
 {
     fputs("usage: durward lua [FILE ARGS...]\n\n"
           "Runs FILE (- is standard input) with Lua 5.4's standard libraries and durward's modules\n"
-          "to require; `arg` holds ARGS.  Without FILE: a prompt.\n",
+          "to require; `arg` holds ARGS.  Without FILE, on a terminal: a prompt, where an expression shows\n"
+          "its value.  Its history is $XDG_STATE_HOME/durward/lua_history, or under ~/.local/state.\n",
           out);
     return out == stdout ? 0 : 2;
 }
@@ -67,70 +68,129 @@ static int load_typed(lua_State *L, const char *text)
     return status;
 }
 
-static void print_results(lua_State *L, int base)
+static int show(lua_State *L) /* protected: a __tostring may raise */
 {
-    for (int i = base; i <= lua_gettop(L); i++) {
-        fputs(i == base ? "" : "\t", stdout);
-        fputs(luaL_tolstring(L, i, NULL), stdout);
-        lua_pop(L, 1);
-    }
-    if (lua_gettop(L) >= base)
-        putchar('\n');
-}
-
-static int show(lua_State *L) /* protected: a __tostring or __name may raise */
-{
-    print_results(L, 1);
+    int count = lua_gettop(L);
+    if (count == 0)
+        return 0;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "durward.prompt");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "show");
+    lua_insert(L, 1);
+    lua_pop(L, 1);
+    lua_call(L, count, 1);
+    puts(luaL_tolstring(L, -1, NULL));
     return 0;
 }
 
-/* The pieces typed so far stand as one string at the stack's top.  0 when the input has ended. */
-static int read_chunk(lua_State *L, char **line, size_t *room)
+/* The pieces typed so far stand as one string at the stack's top.  With LINE the chunk or its error is on the
+ * stack, and above it the status of loading. */
+static enum dw_typed_end read_chunk(lua_State *L, struct dw_typed *typed)
 {
-    fputs("> ", stdout), fflush(stdout);
-    ssize_t len = getline(line, room, stdin);
-    if (len < 0)
-        return 0;
-    lua_pushlstring(L, *line, (size_t)len);
+    const char *line;
+    enum dw_typed_end end = dw_typed_line(typed, "> ", &line);
+    if (end != DW_TYPED_LINE)
+        return end;
+    lua_pushstring(L, line);
     for (;;) {
         int status = load_typed(L, lua_tostring(L, -1));
         if (!is_incomplete(L, status)) {
             lua_remove(L, -2);
             lua_pushinteger(L, status);
-            return 1;
+            return end;
         }
         lua_pop(L, 1);
-        fputs(">> ", stdout), fflush(stdout);
-        len = getline(line, room, stdin);
-        if (len < 0)
-            return 0;
-        lua_pushlstring(L, *line, (size_t)len);
+        end = dw_typed_line(typed, ">> ", &line);
+        if (end != DW_TYPED_LINE)
+            return end;
+        lua_pushstring(L, line);
         lua_concat(L, 2);
     }
 }
 
-static int prompt(lua_State *L)
+/* Ctrl-C ends what runs, not the prompt. */
+static lua_State *volatile running;
+
+static void interrupt(lua_State *L, lua_Debug *ar)
 {
-    char *line = NULL;
-    size_t room = 0;
-    printf("durward %s, %s; end with Ctrl-D\n", DURWARD_VERSION, LUA_RELEASE);
-    while (read_chunk(L, &line, &room)) {
-        int status = (int)lua_tointeger(L, -1);
-        lua_pop(L, 1);
-        if (status == LUA_OK)
-            status = dw_script_call(L, 0, LUA_MULTRET, 1);
-        if (status == LUA_OK && lua_checkstack(L, 8)) {
-            lua_pushcfunction(L, show);
-            lua_insert(L, 1);
-            status = dw_script_call(L, lua_gettop(L) - 1, 0, 0);
-        }
-        if (status != LUA_OK)
-            tell(L);
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted");
+}
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    if (running)
+        lua_sethook(running, interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+static void run_typed(lua_State *L)
+{
+    int status = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    running = L;
+    if (status == LUA_OK)
+        status = dw_script_call(L, 0, LUA_MULTRET, 1);
+    if (status == LUA_OK && lua_checkstack(L, 8)) {
+        lua_pushcfunction(L, show);
+        lua_insert(L, 1);
+        status = dw_script_call(L, lua_gettop(L) - 1, 0, 0);
+    }
+    running = NULL;
+    lua_sethook(L, NULL, 0, 0);
+    if (status != LUA_OK)
+        tell(L);
+    lua_settop(L, 0);
+}
+
+static int open_durward(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "durward");
+    lua_call(L, 1, 1);
+    lua_setglobal(L, "durward");
+    return 0;
+}
+
+/* Protected: what is typed takes memory too. */
+static int converse(lua_State *L)
+{
+    struct dw_typed *typed = lua_touserdata(L, 1);
+    enum dw_typed_end end;
+    lua_settop(L, 0);
+    while ((end = read_chunk(L, typed)) != DW_TYPED_END) {
+        if (end == DW_TYPED_LINE)
+            run_typed(L);
+        else
+            putchar('\n');
         lua_settop(L, 0);
     }
     putchar('\n');
-    free(line);
     return 0;
+}
+
+static int prompt(lua_State *L)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    struct dw_typed *typed = dw_typed_open();
+    int code = 0;
+    if (!typed) {
+        fputs("durward lua: out of memory\n", stderr);
+        return 1;
+    }
+    sigaction(SIGINT, &action, NULL);
+    lua_pushcfunction(L, open_durward);
+    if (dw_script_call(L, 0, 0, 0) != LUA_OK)
+        tell(L);
+    printf("durward %s, %s; `durward` is what policies require; end with Ctrl-D\n", DURWARD_VERSION, LUA_RELEASE);
+    lua_pushcfunction(L, converse);
+    lua_pushlightuserdata(L, typed);
+    if (dw_script_call(L, 1, 0, 0) != LUA_OK)
+        code = tell(L);
+    dw_typed_free(&typed);
+    return code;
 }
 
 int dw_cmd_lua(int argc, char **argv)
