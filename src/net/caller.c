@@ -5,13 +5,15 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-void dw_caller_of(struct dw_caller *caller, int fd)
+int dw_caller_of(struct dw_caller *caller, int fd)
 {
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
     *caller = (struct dw_caller){.address = "local"};
     char *text = caller->address;
-    if (getpeername(fd, (struct sockaddr *)&from, &len) == 0 && from.ss_family == AF_INET) {
+    if (getpeername(fd, (struct sockaddr *)&from, &len) < 0)
+        return -1;
+    if (from.ss_family == AF_INET) {
         struct sockaddr_in *in = (struct sockaddr_in *)&from;
         uv_ip4_name(in, text, sizeof caller->address);
         caller->port = ntohs(in->sin_port);
@@ -31,14 +33,18 @@ void dw_caller_of(struct dw_caller *caller, int fd)
             caller->pid = ids.pid;
         }
     }
+    return 0;
 }
 
 bool dw_caller_allowed(const struct dw_listener_config *listener, int fd)
 {
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
-    if (listener->allow_from_count == 0 || getpeername(fd, (struct sockaddr *)&from, &len) < 0 ||
-        from.ss_family == AF_UNIX)
+    if (listener->allow_from_count == 0)
+        return true;
+    if (getpeername(fd, (struct sockaddr *)&from, &len) < 0)
+        return false;
+    if (from.ss_family == AF_UNIX)
         return true;
     int family = from.ss_family;
     const uint8_t *address = (const uint8_t *)&((struct sockaddr_in *)&from)->sin_addr;

@@ -11,7 +11,8 @@ struct dw_caller {
     long uid, gid, pid;
 };
 
-void dw_caller_of(struct dw_caller *caller, int fd);
+/* -1: it has left already, and with it its address. */
+int dw_caller_of(struct dw_caller *caller, int fd);
 /* As the listener's allow_from has it; a unix socket's own mode says who may come. */
 bool dw_caller_allowed(const struct dw_listener_config *listener, int fd);
 

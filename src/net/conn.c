@@ -23,30 +23,8 @@
 #define LARGE_GROWTH (1024 * 1024)
 /* A refused client that sends this much is not waited for. */
 #define HELD_BYTES (1024 * 1024)
-/* Longer than any broker runs; what a policy says may be longer still. */
-#define LONGEST_SECONDS 1e9
 
 static void check_ends(struct dw_conn *conn);
-
-void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double seconds)
-{
-    double most = seconds < LONGEST_SECONDS ? seconds : LONGEST_SECONDS;
-    uint64_t wait = most > 0 ? (uint64_t)(most * 1000) : 0;
-    conn->deadlines[which] = dw_worker_now(conn->worker) + (wait ? wait : 1);
-}
-
-void dw_conn_expire_at(struct dw_conn *conn, double when)
-{
-    uv_timeval64_t now;
-    uv_gettimeofday(&now);
-    if (when > 0)
-        dw_conn_deadline(conn, DW_AT_EXPIRY, when - (double)now.tv_sec - (double)now.tv_usec / 1e6);
-}
-
-void dw_conn_no_deadline(struct dw_conn *conn, enum dw_deadline which)
-{
-    conn->deadlines[which] = 0;
-}
 
 void dw_conn_log(const struct dw_conn *conn, enum dw_log_level level, const char *what, const char *key,
                  const char *value)
@@ -62,14 +40,14 @@ void dw_conn_log(const struct dw_conn *conn, enum dw_log_level level, const char
 
 /* -- the two legs ------------------------------------------------------------------------------------ */
 
-static struct dw_leg *other_of(struct dw_conn *conn, struct dw_leg *leg)
+struct dw_leg *dw_conn_other(struct dw_conn *conn, struct dw_leg *leg)
 {
     return leg == &conn->near ? &conn->far : &conn->near;
 }
 
 static void handle_closed(uv_handle_t *handle);
 
-static void close_leg(struct dw_leg *leg)
+void dw_conn_close_leg(struct dw_leg *leg)
 {
     leg->eof = leg->broken = true;
     dw_leg_close(leg, handle_closed);
@@ -78,7 +56,7 @@ static void close_leg(struct dw_leg *leg)
 void dw_conn_close_far(struct dw_conn *conn)
 {
     conn->far_present = false;
-    close_leg(&conn->far);
+    dw_conn_close_leg(&conn->far);
 }
 
 void dw_conn_doom(struct dw_conn *conn, const char *reason)
@@ -89,7 +67,7 @@ void dw_conn_doom(struct dw_conn *conn, const char *reason)
 }
 
 /* One side is over: the other is given what has been sent to it, then told. */
-static void finish_towards(struct dw_conn *conn, struct dw_leg *leg, const char *reason)
+void dw_conn_finish_towards(struct dw_conn *conn, struct dw_leg *leg, const char *reason)
 {
     if (!conn->reason)
         conn->reason = reason;
@@ -111,7 +89,7 @@ void dw_conn_end(struct dw_conn *conn, const char *reason)
         dw_conn_doom(conn, reason);
         return;
     }
-    finish_towards(conn, &conn->far, reason);
+    dw_conn_finish_towards(conn, &conn->far, reason);
     if (conn->phase == DW_PHASE_ENDING)
         conn->near.finishing = conn->near.discarding = true;
 }
@@ -122,7 +100,7 @@ void dw_conn_refused(struct dw_conn *conn, const char *reason)
         return;
     if (!conn->reason)
         conn->reason = reason;
-    close_leg(&conn->far);
+    dw_conn_close_leg(&conn->far);
     for (int i = 0; i < DW_DEADLINES; i++)
         conn->deadlines[i] = 0;
     conn->near.discarding = true;
@@ -176,8 +154,8 @@ static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struc
     if (conn->phase == DW_PHASE_OPEN) {
         dw_conn_log(conn, why->kind == DW_ERROR_CLOSED ? DW_LOG_INFO : DW_LOG_WARN,
                     is_near ? "client closed for an error" : "backend closed for an error", "why", why->detail);
-        finish_towards(conn, other_of(conn, leg), is_near ? "client error" : "backend error");
-        close_leg(leg);
+        dw_conn_finish_towards(conn, dw_conn_other(conn, leg), is_near ? "client error" : "backend error");
+        dw_conn_close_leg(leg);
         return;
     }
     if (!is_near) {
@@ -202,7 +180,7 @@ static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struc
 /* PING for a side that knows no commands is answered here; all else goes across. */
 static int pass_frame(struct dw_conn *conn, struct dw_leg *from, struct dw_frame frame, struct dw_error *err)
 {
-    struct dw_leg *to = other_of(conn, from);
+    struct dw_leg *to = dw_conn_other(conn, from);
     if (to->broken || (to->discarding && to->finishing))
         return 0;
     if ((frame.flags & DW_FRAME_COMMAND) && !dw_zmtp_peer_has_commands(to->machine)) {
@@ -226,7 +204,7 @@ void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg)
         leg->heard = dw_worker_now(conn->worker); /* until now it was we who did not listen */
     leg->congested = false;
     while (conn->phase <= DW_PHASE_OPEN && leg->machine && !leg->discarding) {
-        struct dw_leg *to = other_of(conn, leg);
+        struct dw_leg *to = dw_conn_other(conn, leg);
         if (conn->phase == DW_PHASE_OPEN && dw_leg_waiting(to) >= DW_LEG_HIGH) {
             dw_leg_flush(to);
             if (dw_leg_waiting(to) >= DW_LEG_LOW) {
@@ -255,34 +233,6 @@ void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg)
 void dw_conn_enter(struct dw_conn *conn)
 {
     conn->depth++;
-}
-
-static void timer_fired(uv_timer_t *timer);
-
-static uint64_t silence_ends(const struct dw_leg *leg)
-{
-    unsigned ttl = leg->machine ? dw_zmtp_peer_ttl(leg->machine) : 0;
-    return ttl ? leg->heard + ttl : 0;
-}
-
-static void arm(struct dw_conn *conn)
-{
-    uint64_t due = 0;
-    for (int i = 0; i < DW_DEADLINES; i++)
-        if (conn->deadlines[i] && (!due || conn->deadlines[i] < due))
-            due = conn->deadlines[i];
-    if (conn->phase == DW_PHASE_OPEN) {
-        uint64_t silence[] = {silence_ends(&conn->near), silence_ends(&conn->far)};
-        for (int i = 0; i < 2; i++)
-            if (silence[i] && (!due || silence[i] < due))
-                due = silence[i];
-    }
-    /* A timer that fires early looks again: only an earlier end needs it set anew. */
-    if (!due || (conn->armed && conn->armed <= due))
-        return;
-    uint64_t now = dw_worker_now(conn->worker);
-    conn->armed = due;
-    uv_timer_start(&conn->timer, timer_fired, due > now ? due - now : 1, 0);
 }
 
 static bool wants_read(struct dw_conn *conn, struct dw_leg *leg)
@@ -371,8 +321,8 @@ static void take_down(struct dw_conn *conn)
     log_end(conn);
     dw_admit_closed(conn);
     HASH_DEL(conn->worker->conns, conn);
-    close_leg(&conn->near);
-    close_leg(&conn->far);
+    dw_conn_close_leg(&conn->near);
+    dw_conn_close_leg(&conn->far);
     dw_conn_release_identity(conn);
     uv_close((uv_handle_t *)&conn->timer, handle_closed);
 }
@@ -411,6 +361,15 @@ static void linger(struct dw_conn *conn)
         dw_conn_deadline(conn, DW_AT_LINGER, seconds);
 }
 
+/* What nobody speaks to any more holds no memory while the other side is waited for. */
+static void drop_machines(struct dw_conn *conn)
+{
+    struct dw_leg *legs[] = {&conn->near, &conn->far};
+    for (int i = 0; i < 2 && conn->phase >= DW_PHASE_HELD && conn->works == 0; i++)
+        if (legs[i]->fd < 0 || conn->phase == DW_PHASE_HELD)
+            dw_machine_free(&legs[i]->machine);
+}
+
 void dw_conn_leave(struct dw_conn *conn)
 {
     if (conn->depth > 1) {
@@ -428,13 +387,11 @@ void dw_conn_leave(struct dw_conn *conn)
     }
     check_ends(conn);
     linger(conn);
-    if (conn->phase == DW_PHASE_HELD)
-        dw_machine_free(&near->machine);
     conn->depth--;
     if (conn->phase == DW_PHASE_DOOMED) {
         dw_admit_forget(conn);
-        close_leg(near);
-        close_leg(far);
+        dw_conn_close_leg(near);
+        dw_conn_close_leg(far);
         if (conn->works > 0)
             return;
         if (!must_settle(conn)) {
@@ -442,12 +399,13 @@ void dw_conn_leave(struct dw_conn *conn)
             return;
         }
     }
+    drop_machines(conn);
     if (conn->exceeding)
         comply(conn);
     dw_leg_watch(near, wants_read(conn, near), dw_conn_ready);
     if (!dw_dial_is_under_way(conn))
         dw_leg_watch(far, wants_read(conn, far), dw_conn_ready);
-    arm(conn);
+    dw_conn_arm(conn);
 }
 
 static void far_lost(struct dw_conn *conn)
@@ -480,11 +438,11 @@ static void check_ends(struct dw_conn *conn)
         break;
     case DW_PHASE_OPEN:
         if (near->eof && !near->congested) {
-            finish_towards(conn, far, "client closed");
-            close_leg(near);
+            dw_conn_finish_towards(conn, far, "client closed");
+            dw_conn_close_leg(near);
         } else if (far->eof && !far->congested) {
-            finish_towards(conn, near, "backend closed");
-            close_leg(far);
+            dw_conn_finish_towards(conn, near, "backend closed");
+            dw_conn_close_leg(far);
         } else if ((near->eof || near->broken || far->eof || far->broken) && !conn->deadlines[DW_AT_LINGER]) {
             /* What it had sent before is still passed on, if the other takes it in time. */
             dw_conn_deadline(conn, DW_AT_LINGER, UNSENT_LINGER_SECONDS);
@@ -556,77 +514,6 @@ void dw_conn_ready(uv_poll_t *poll, int status, int events)
     dw_conn_leave(conn);
 }
 
-static void handshake_late(struct dw_conn *conn)
-{
-    struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
-    dw_tally_add(tally, DW_COUNT_LIMIT_HANDSHAKE, 1);
-    if (conn->decision && conn->decision->verdict == DW_ALLOW)
-        dw_conn_log(conn, DW_LOG_WARN, "handshake out of time",
-                    conn->far_ready ? "awaiting" : "backend_unreachable",
-                    conn->far_ready ? dw_zmtp_peer_state(conn->near.machine) : conn->backend);
-    else if (conn->near.machine && dw_zmtp_peer_is_silent(conn->near.machine))
-        dw_conn_log(conn, DW_LOG_WARN, "client greeted and then stayed silent: most likely it has no ticket",
-                    "service", conn->listener->service);
-    else
-        dw_conn_log(conn, DW_LOG_WARN, "handshake out of time", "awaiting",
-                    conn->near.machine ? dw_zmtp_peer_state(conn->near.machine) : "connect");
-    if (!conn->decision)
-        dw_tally_add(tally, DW_COUNT_HANDSHAKE_LOST, 1);
-    dw_conn_doom(conn, "handshake out of time");
-}
-
-static void check_silence(struct dw_conn *conn, struct dw_leg *leg, uint64_t now)
-{
-    uint64_t end = silence_ends(leg);
-    if (!end || end > now)
-        return;
-    if (leg->congested || leg->starved) {
-        leg->heard = now; /* it is we who do not listen */
-        return;
-    }
-    bool is_near = leg == &conn->near;
-    dw_conn_log(conn, DW_LOG_WARN,
-                is_near ? "client silent past its heartbeat's TTL" : "backend silent past its TTL", NULL, NULL);
-    finish_towards(conn, other_of(conn, leg), is_near ? "client dead" : "backend dead");
-    close_leg(leg);
-}
-
-static bool is_due(struct dw_conn *conn, enum dw_deadline which, uint64_t now)
-{
-    if (!conn->deadlines[which] || conn->deadlines[which] > now)
-        return false;
-    if (which != DW_AT_SETTLE)
-        conn->deadlines[which] = 0;
-    return true;
-}
-
-static void timer_fired(uv_timer_t *timer)
-{
-    struct dw_conn *conn = timer->data;
-    uint64_t now = dw_worker_now(conn->worker);
-    conn->armed = 0;
-    dw_conn_enter(conn);
-    if (is_due(conn, DW_AT_LINGER, now))
-        dw_conn_doom(conn, "ended");
-    if (is_due(conn, DW_AT_HOLD, now))
-        dw_conn_doom(conn, "refused");
-    if (is_due(conn, DW_AT_ASK, now))
-        dw_admit_expire(conn);
-    if (is_due(conn, DW_AT_HANDSHAKE, now) && conn->phase == DW_PHASE_HANDSHAKE)
-        handshake_late(conn);
-    if (is_due(conn, DW_AT_DIAL, now) && conn->phase == DW_PHASE_HANDSHAKE)
-        dw_dial_due(conn);
-    if (is_due(conn, DW_AT_EXPIRY, now) && conn->phase <= DW_PHASE_OPEN) {
-        dw_conn_log(conn, DW_LOG_INFO, "ticket or decision expired", NULL, NULL);
-        dw_conn_end(conn, "expired");
-    }
-    if (conn->phase == DW_PHASE_OPEN)
-        check_silence(conn, &conn->near, now);
-    if (conn->phase == DW_PHASE_OPEN)
-        check_silence(conn, &conn->far, now);
-    dw_conn_leave(conn);
-}
-
 /* -- identities ---------------------------------------------------------------------------------------- */
 
 void dw_conn_release_identity(struct dw_conn *conn)
@@ -648,100 +535,8 @@ void dw_conn_superseded(struct dw_conn *conn)
     if (conn->phase == DW_PHASE_HANDSHAKE)
         dw_conn_doom(conn, "replaced by a newer login");
     else if (conn->phase == DW_PHASE_OPEN)
-        finish_towards(conn, &conn->far, "replaced by a newer login");
+        dw_conn_finish_towards(conn, &conn->far, "replaced by a newer login");
     /* Also one that is ending: what a frozen client does not take must not keep the newer one waiting. */
-    close_leg(&conn->near);
+    dw_conn_close_leg(&conn->near);
     dw_conn_leave(conn);
-}
-
-/* -- the beginning ------------------------------------------------------------------------------------- */
-
-static void connect_decided(struct dw_conn *conn, struct dw_decision *d)
-{
-    struct dw_error err = {0};
-    if (d->verdict == DW_DENY) {
-        dw_conn_refused(conn, "refused");
-    } else if (d->verdict == DW_TEMPORARY) {
-        dw_conn_doom(conn, "temporary");
-    } else if (conn->front->begin(conn, &err) < 0) {
-        dw_conn_log(conn, DW_LOG_ERROR, "a connection cannot begin", "why", err.detail);
-        dw_conn_doom(conn, "a connection cannot begin");
-    }
-}
-
-static int name_peer(struct dw_conn *conn, int fd)
-{
-    struct dw_caller caller;
-    dw_caller_of(&caller, fd);
-    conn->port = caller.port;
-    conn->has_ids = caller.has_ids;
-    conn->uid = caller.uid;
-    conn->gid = caller.gid;
-    conn->pid = caller.pid;
-    conn->peer = strdup(caller.address);
-    return conn->peer ? 0 : -1;
-}
-
-void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd)
-{
-    struct dw_tally *tally = dw_broker_tally(worker->broker);
-    struct dw_error err = {0};
-    struct dw_conn *conn = calloc(1, sizeof *conn);
-    bool entered = false;
-    if (!conn)
-        goto fail;
-    conn->near.fd = conn->far.fd = -1;
-    conn->worker = worker;
-    conn->listener = listener;
-    conn->number = ++worker->next_number;
-    conn->born = dw_worker_now(worker);
-    conn->front = listener->kind == DW_LISTEN_ZMTP ? &dw_front_gateway : &dw_front_outbound;
-    snprintf(conn->id, sizeof conn->id, "%08x.%d.%llx", dw_broker_salt(worker->broker), worker->index,
-             (unsigned long long)conn->number);
-    if (name_peer(conn, fd) < 0) {
-        dw_error_set(&err, DW_ERROR_INTERNAL, "out of memory");
-        goto fail;
-    }
-    if (!dw_caller_allowed(listener, fd)) {
-        dw_error_set(&err, DW_ERROR_DENIED, "its address is not in allow_from");
-        goto fail;
-    }
-    const struct dw_limits *limits = &worker->settings->config->limits;
-    if (dw_tally_enter(tally, conn->peer, worker->settings->connections, limits->per_peer, &err) < 0)
-        goto fail;
-    entered = true;
-    HASH_ADD(hh, worker->conns, number, sizeof conn->number, conn);
-    if (!conn->hh.tbl)
-        goto fail;
-    if (dw_leg_open(&conn->near, conn, &worker->loop, fd) < 0) {
-        HASH_DEL(worker->conns, conn);
-        fd = -1;
-        dw_error_set(&err, DW_ERROR_INTERNAL, "the loop does not take the socket");
-        goto fail;
-    }
-    conn->handles = 2;
-    conn->settings = dw_settings_hold(worker->settings);
-    uv_timer_init(&worker->loop, &conn->timer);
-    conn->timer.data = conn;
-    dw_tally_add(tally, DW_COUNT_ACCEPTED, 1);
-    dw_conn_enter(conn);
-    dw_conn_deadline(conn, DW_AT_HANDSHAKE, limits->handshake_seconds);
-    dw_conn_log(conn, DW_LOG_DEBUG, "accepted", NULL, NULL);
-    if (dw_host_has(worker->office->host, DW_STAGE_CONNECT))
-        dw_admit_ask(conn, DW_STAGE_CONNECT, false, connect_decided);
-    else
-        connect_decided(conn, &(struct dw_decision){.verdict = DW_ALLOW});
-    dw_conn_leave(conn);
-    return;
-
-fail:
-    dw_log(DW_LOG_WARN, "connection not taken", "listener", listener->name, "peer", conn ? conn->peer : NULL, "why",
-           err.kind ? err.detail : "out of memory", NULL);
-    if (entered)
-        dw_tally_leave(tally, conn->peer);
-    if (fd >= 0)
-        close(fd);
-    if (conn)
-        free(conn->peer);
-    free(conn);
 }

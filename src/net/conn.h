@@ -132,6 +132,10 @@ void dw_conn_doom(struct dw_conn *conn, const char *reason);
 /* Asks it to end by itself: no more is taken in than what is on its way. */
 void dw_conn_drain(struct dw_conn *conn);
 
+struct dw_leg *dw_conn_other(struct dw_conn *conn, struct dw_leg *leg);
+/* The other side is over: `leg` is given what has been sent to it, then told. */
+void dw_conn_finish_towards(struct dw_conn *conn, struct dw_leg *leg, const char *reason);
+void dw_conn_close_leg(struct dw_leg *leg);
 /* Closes the far leg, which may be opened again once its `is_closing` is down. */
 void dw_conn_close_far(struct dw_conn *conn);
 
@@ -142,6 +146,8 @@ void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double secon
 /* It ends when the clock says `when`, in seconds since 1970; 0: never. */
 void dw_conn_expire_at(struct dw_conn *conn, double when);
 void dw_conn_no_deadline(struct dw_conn *conn, enum dw_deadline which);
+/* Sets the timer for the earliest of them. */
+void dw_conn_arm(struct dw_conn *conn);
 
 /* The socket is ready: leg.c's poll callback. */
 void dw_conn_ready(uv_poll_t *poll, int status, int events);
