@@ -14,6 +14,8 @@ local durward = {
   principal = require("durward.principal"),
   a2l = require("durward.a2l"),
   realms = require("durward.realms"),
+  limit = require("durward.limit"),
+  secret = require("durward.secret"),
   spn = require("durward.spn"),
 }
 

@@ -5,6 +5,7 @@
 
 local core = require("durward.core")
 local principals = require("durward.principal")
+local zones = require("durward.zone")
 
 ---@alias durward.Matcher fun(event: durward.Event): boolean, string?
 
@@ -318,6 +319,103 @@ function match.cross_realm()
       return true
     end
     return false, "not from another realm"
+  end
+end
+
+local DAYS = { "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun" }
+local TIME_WORDS = { "days", "from", "to", "zone" }
+
+local function day_of(text)
+  for i, name in ipairs(DAYS) do
+    if name == text then
+      return i
+    end
+  end
+  local nearest = core.nearest(text, DAYS)
+  misuse("time", "there is no day '%s'%s", text, nearest and (", did you mean '%s'?"):format(nearest)
+    or ": there are Mon, Tue, Wed, Thu, Fri, Sat and Sun")
+end
+
+-- "Mon-Fri", "Sat,Sun", "Fri-Mon": a set of the days' numbers.
+local function days_of(text)
+  local set = {}
+  if type(text) ~= "string" or text == "" then
+    misuse("time", "days is %s, not a text such as \"Mon-Fri\" or \"Sat,Sun\"", text == "" and "empty" or type(text))
+  end
+  for part in (text .. ","):gmatch("%s*([^,]*)%s*,") do
+    local first, last = part:match("^(%S+)%s*%-%s*(%S+)%s*$")
+    local day = day_of(first or part:match("^(%S*)%s*$") or part)
+    local stop = last and day_of(last) or day
+    set[day] = true
+    while day ~= stop do
+      day = day % 7 + 1
+      set[day] = true
+    end
+  end
+  return set
+end
+
+-- "08:30" in seconds.
+local function second_of(name, text)
+  local hour, minute = nil, nil
+  if type(text) == "string" then
+    hour, minute = text:match("^(%d%d):(%d%d)$")
+  end
+  local second = hour and tonumber(hour) * 3600 + tonumber(minute) * 60
+  if not second or tonumber(minute) > 59 or second > 24 * 3600 then
+    misuse("time", "%s is %s, not a time such as \"08:30\"", name,
+      type(text) == "string" and ("'%s'"):format(text) or "a " .. type(text))
+  end
+  return second
+end
+
+--- The clock on the wall says so: `match.time { days = "Mon-Fri", from = "08:00", to = "18:00", zone =
+--- "Europe/Berlin" }`.  From `from` on, up to but without `to`; a window over midnight belongs to the day that it
+--- begins on.  When clocks are set forward or back, what they show counts.
+---@param window { days?: string, from?: string, to?: string, zone: string }
+---@return durward.Matcher
+function match.time(window, ...)
+  if type(window) ~= "table" or select("#", ...) > 0 then
+    misuse("time", "expected one table: match.time { days =, from =, to =, zone = }")
+  end
+  local known = set_of(TIME_WORDS)
+  for key in pairs(window) do
+    if not known[key] then
+      local nearest = core.nearest(tostring(key), TIME_WORDS)
+      misuse("time", "unknown field '%s'%s", tostring(key), nearest and (", did you mean '%s'?"):format(nearest) or "")
+    end
+  end
+  if type(window.zone) ~= "string" then
+    misuse("time", "name the time zone, as in zone = \"Europe/Berlin\" or zone = \"UTC\"")
+  elseif not window.days and not window.from and not window.to then
+    misuse("time", "every moment matches: give days, or from and to")
+  elseif not window.from ~= not window.to then
+    misuse("time", "from and to belong together")
+  end
+  local days = days_of(window.days or "Mon-Sun")
+  local from = window.from and second_of("from", window.from) or 0
+  local to = window.to and second_of("to", window.to) or 24 * 3600
+  if from == to then
+    misuse("time", "from and to are the same: leave both out for the whole day")
+  elseif from == 24 * 3600 then
+    misuse("time", "from is before 24:00")
+  end
+  local clock, why = zones.open(window.zone)
+  if not clock then
+    misuse("time", "%s", why)
+  end
+  return function(event)
+    local day, second = clock(event.time)
+    local yes
+    if from < to then
+      yes = days[day] and second >= from and second < to
+    else
+      yes = days[day] and second >= from or days[(day + 5) % 7 + 1] and second < to
+    end
+    if yes then
+      return true
+    end
+    return false, ("it is %s %02d:%02d (%s)"):format(DAYS[day], second // 3600, second // 60 % 60, window.zone)
   end
 end
 

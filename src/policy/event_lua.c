@@ -5,6 +5,7 @@
 #include "auth/fields.h"
 #include "policy/doors.h"
 #include "policy/inside.h"
+#include "policy/secret.h"
 
 #include <lauxlib.h>
 #include <openssl/crypto.h>
@@ -202,8 +203,7 @@ static int secret_equals(lua_State *L)
 {
     size_t len;
     const struct part *part = lua_touserdata(L, 1);
-    if (!part || !lua_getmetatable(L, 1) || lua_rawgetp(L, LUA_REGISTRYINDEX, &secret_key) == LUA_TNIL ||
-        !lua_rawequal(L, -1, -2))
+    if (!dw_lua_to_secret(L, 1).at)
         return luaL_error(L, "equals is asked of the secret: password:equals(text)");
     const char *text = luaL_checklstring(L, 2, &len);
     const struct dw_span *secret = dw_field_at(live(L, part->box), part->field);
@@ -213,12 +213,36 @@ static int secret_equals(lua_State *L)
     return 1;
 }
 
+struct dw_span dw_lua_to_secret(lua_State *L, int index)
+{
+    const struct part *part = lua_touserdata(L, index);
+    if (!part || !lua_getmetatable(L, index))
+        return DW_SPAN_NONE;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &secret_key);
+    bool is_secret = lua_istable(L, -1) && lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return is_secret ? *(const struct dw_span *)dw_field_at(live(L, part->box), part->field) : DW_SPAN_NONE;
+}
+
+/* password:verify(hash) */
+static int secret_verify(lua_State *L)
+{
+    struct dw_span secret = dw_lua_to_secret(L, 1);
+    if (!secret.at)
+        return luaL_error(L, "verify is asked of the secret: password:verify(hash)");
+    return dw_lua_verify(L, secret, 2);
+}
+
 static int secret_index(lua_State *L)
 {
-    if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "equals") != 0)
-        return luaL_error(L, "a secret has no '%s': compare it with secret:equals(text)",
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (strcmp(name, "equals") == 0)
+        lua_pushcfunction(L, secret_equals);
+    else if (strcmp(name, "verify") == 0)
+        lua_pushcfunction(L, secret_verify);
+    else
+        return luaL_error(L, "a secret has no '%s': there are secret:equals(text) and secret:verify(hash)",
                           luaL_tolstring(L, 2, NULL));
-    lua_pushcfunction(L, secret_equals);
     return 1;
 }
 

@@ -195,6 +195,7 @@ struct dw_host *dw_host_new(const struct dw_host_options *options, struct dw_err
     b->seconds = options->seconds > 0 ? options->seconds : 5;
     b->instructions = options->instructions > 0 ? options->instructions : 10000000;
     dw_budget_end(b);
+    snprintf(host->scope, sizeof host->scope, "%s", options->scope ? options->scope : "");
     host->loading = true;
     if (copy_refused(host, options->refuse_users) < 0 || !(host->L = lua_newstate(dw_budget_alloc, b)))
         goto memory;

@@ -20,6 +20,7 @@ struct dw_host_options {
     size_t memory; /* octets one call may add; 0: 16 MiB */
     double seconds; /* wall clock of one call of a script; 0: 5 */
     long instructions; /* of one call; 0: 10 million */
+    const char *scope; /* hosts of one scope count together in durward.limit; NULL: the common one */
 };
 
 /* Loads every policy.  NULL with `err` told: file:line and what is wrong, the nearest right word for an

@@ -32,6 +32,7 @@ struct dw_host {
     struct dw_policy *policies;
     size_t policy_count;
     char **refuse_users;
+    char scope[32]; /* what durward.limit counts in */
     char sha256[65];
     struct dw_thread spare[8];
     size_t spare_count;

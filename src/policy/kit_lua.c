@@ -8,6 +8,8 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -166,7 +168,11 @@ static int kit_open(lua_State *L)
     struct dw_host **host = lua_newuserdatauv(L, sizeof *host, 0);
     *host = NULL;
     luaL_setmetatable(L, TYPE);
-    struct dw_host_options options = {.policies = policies, .refuse_users = refuse};
+    /* What one spec counts is nothing to another. */
+    static atomic_uint opened;
+    char scope[32];
+    snprintf(scope, sizeof scope, "kit %u", atomic_fetch_add(&opened, 1) + 1);
+    struct dw_host_options options = {.policies = policies, .refuse_users = refuse, .scope = scope};
     *host = dw_host_new(&options, &err);
     if (*host)
         return 1;

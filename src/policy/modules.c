@@ -20,7 +20,8 @@ static const char loaded_key;
 /* Of durward's modules those that have a place in a policy; tools and tests are for other states. */
 static const char *const own[] = {
     "durward",     "durward.rule",   "durward.match", "durward.map", "durward.log", "durward.principal",
-    "durward.a2l", "durward.realms", "durward.core",  "durward.spn", NULL};
+    "durward.a2l", "durward.realms", "durward.core",  "durward.spn",
+    "durward.zone", "durward.limit", "durward.limit.counts", "durward.secret", NULL};
 
 char *dw_modules_read(struct dw_host *host, const char *path, size_t *len, struct dw_error *err)
 {
