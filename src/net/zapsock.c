@@ -15,7 +15,14 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { MOST_OPEN = 1024, REPLIES_HIGH = 16 * 1024 * 1024, LINGER_MS = 10000, DRAIN_READS = 256 };
+/* A frame of more than FRAME_BYTES ends the connection; one that is merely too long for a request is skipped. */
+enum {
+    MOST_OPEN = 1024,
+    FRAME_BYTES = 1024 * 1024,
+    REPLIES_HIGH = 16 * 1024 * 1024,
+    LINGER_MS = 10000,
+    DRAIN_READS = 256
+};
 
 struct question {
     struct question *prev, *next;
@@ -428,7 +435,7 @@ static struct dw_machine *make_machine(struct dw_worker *worker)
 {
     struct dw_zmtp_options options = {
         .role = DW_ZMTP_NULL,
-        .frame_bytes = DW_ZAP_BYTES,
+        .frame_bytes = FRAME_BYTES,
         .meter = dw_tally_meter(dw_broker_tally(worker->broker)),
     };
     struct dw_buf meta = {0};
