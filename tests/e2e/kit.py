@@ -84,6 +84,18 @@ def run_durward(*arguments, env=None, text=None, timeout=60):
     return done
 
 
+def end_early(number, _frame):
+    """Stopped from outside: nothing that was started stays."""
+    for broker in list(Durward.running):
+        broker.process.kill()
+        shutil.rmtree(broker.dir, ignore_errors=True)
+    Lab.end_shared()
+    os._exit(128 + number)
+
+
+signal.signal(signal.SIGTERM, end_early)
+
+
 class Lab:
     """Throwaway realms.  One stands for the whole test program: Lab.shared()."""
 
@@ -144,6 +156,8 @@ class Lab:
 class Durward:
     """`durward serve` with a configuration and a policy of the test's own."""
 
+    running = set()
+
     def __init__(self, config, policy=None, files=None, wait=True, env=None):
         lab = Lab.shared()
         self.dir = tempfile.mkdtemp(prefix="durward-e2e-")
@@ -162,6 +176,7 @@ class Durward:
         environment.update(env or {})
         self.process = subprocess.Popen([DURWARD, "serve", "-c", self.path("durward.lua")], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.running.add(self)
         self.reader = threading.Thread(target=self.read_log, daemon=True)
         self.reader.start()
         if wait and not self.wait_log(r"durward: ready"):
@@ -234,6 +249,7 @@ class Durward:
         return log[max(0, found.start() - 400):found.start() + 8000] if found else self.log(last=30)
 
     def kill(self):
+        self.running.discard(self)
         self.process.kill()
         self.process.wait()
         self.reader.join(5)
@@ -242,6 +258,7 @@ class Durward:
 
     def stop(self):
         """Ends it with SIGTERM; what is wrong with its end, or None."""
+        self.running.discard(self)
         started = self.process.poll()
         if started is None:
             self.process.send_signal(signal.SIGTERM)
