@@ -256,6 +256,7 @@ static void comply(struct dw_conn *conn)
             return;
     }
     conn->exceeding = false;
+    dw_conn_no_deadline(conn, DW_AT_PROGRESS);
     dw_tally_comply(dw_broker_tally(conn->worker->broker), conn);
 }
 
@@ -475,8 +476,14 @@ static bool must_starve(struct dw_conn *conn, struct dw_leg *leg)
         return false;
     if (growth > LARGE_GROWTH)
         limit -= limit / 4;
-    if (held + growth <= limit || (conn->exceeding = dw_tally_exceed(tally, conn)))
+    if (held + growth <= limit)
         return false;
+    if (dw_tally_exceed(tally, conn)) {
+        if (!conn->exceeding)
+            dw_conn_watch_progress(conn);
+        conn->exceeding = true;
+        return false;
+    }
     leg->starved = true;
     dw_tally_add(tally, DW_COUNT_LIMIT_MEMORY, 1);
     return true;

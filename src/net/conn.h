@@ -23,6 +23,7 @@ enum dw_deadline {
     DW_AT_HOLD, /* a refused client is let go */
     DW_AT_EXPIRY, /* ticket or decision end */
     DW_AT_LINGER, /* an orderly end takes no longer */
+    DW_AT_PROGRESS, /* it has got on, or must not go past limits.memory any longer */
     DW_AT_SETTLE, /* the backend has had time to let go of an identity */
     DW_DEADLINES,
 };
@@ -104,6 +105,7 @@ struct dw_conn {
     bool is_noted; /* counted at its backend */
     bool all_shut; /* at the end: our sides of both legs are */
     bool exceeding; /* it is the one that goes past limits.memory */
+    uint64_t passed; /* octets in and out, when that was last looked at */
     /* Outbound: the context and its first token, until the peer's greeting has come. */
     struct dw_context *context;
     struct dw_buf first_token;
@@ -146,6 +148,8 @@ void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double secon
 /* It ends when the clock says `when`, in seconds since 1970; 0: never. */
 void dw_conn_expire_at(struct dw_conn *conn, double when);
 void dw_conn_no_deadline(struct dw_conn *conn, enum dw_deadline which);
+/* It goes past limits.memory from now on: looks whether it gets on. */
+void dw_conn_watch_progress(struct dw_conn *conn);
 /* Sets the timer for the earliest of them. */
 void dw_conn_arm(struct dw_conn *conn);
 

@@ -7,6 +7,9 @@
 
 /* Longer than any broker runs; what a policy says may be longer still. */
 #define LONGEST_SECONDS 1e9
+/* What the one that goes past limits.memory has to move in this time, since all others wait for it. */
+#define PROGRESS_SECONDS 10
+#define PROGRESS_BYTES 65536
 
 void dw_conn_deadline(struct dw_conn *conn, enum dw_deadline which, double seconds)
 {
@@ -100,6 +103,28 @@ static bool is_due(struct dw_conn *conn, enum dw_deadline which, uint64_t now)
     return true;
 }
 
+static uint64_t passed(const struct dw_conn *conn)
+{
+    return conn->near.bytes_in + conn->near.bytes_out + conn->far.bytes_in + conn->far.bytes_out;
+}
+
+void dw_conn_watch_progress(struct dw_conn *conn)
+{
+    conn->passed = passed(conn);
+    dw_conn_deadline(conn, DW_AT_PROGRESS, PROGRESS_SECONDS);
+}
+
+static void check_progress(struct dw_conn *conn)
+{
+    if (passed(conn) - conn->passed >= PROGRESS_BYTES) {
+        dw_conn_watch_progress(conn);
+        return;
+    }
+    dw_conn_log(conn, DW_LOG_WARN, "stands still while others wait for memory, and is ended", "limit",
+                "limits.memory");
+    dw_conn_doom(conn, "stood still past limits.memory");
+}
+
 static void timer_fired(uv_timer_t *timer)
 {
     struct dw_conn *conn = timer->data;
@@ -116,6 +141,8 @@ static void timer_fired(uv_timer_t *timer)
         handshake_late(conn);
     if (is_due(conn, DW_AT_DIAL, now) && conn->phase == DW_PHASE_HANDSHAKE)
         dw_dial_due(conn);
+    if (is_due(conn, DW_AT_PROGRESS, now) && conn->phase < DW_PHASE_DOOMED)
+        check_progress(conn);
     if (is_due(conn, DW_AT_EXPIRY, now) && conn->phase <= DW_PHASE_OPEN) {
         dw_conn_log(conn, DW_LOG_INFO, "ticket or decision expired", NULL, NULL);
         dw_conn_end(conn, "expired");

@@ -192,6 +192,20 @@ class TestMemory(ops.Case):
             client.send_message(b"x" * size)
             self.assertEqual(len(self.recv(pull)[0]), size)
 
+    def test_one_that_stands_still_does_not_keep_the_others_waiting(self):
+        pull = self.backend("PULL")
+        durward = self.broker(pull, limits={"memory": 1 << 20, "frame_bytes": 1 << 20})
+        idle, busy = self.client(durward.port), self.client(durward.port)
+        idle.login("PUSH")
+        busy.login("PUSH")
+        message = idle.wrap(b"\0" + b"x" * 1000000)
+        idle.send(message[:300000])
+        ops.wait_status(durward, lambda now: now["buffered_bytes"] > 900000)
+        busy.send_message(b"y" * 500000)
+        self.assertEqual(len(self.recv(pull, 30)[0]), 500000)
+        self.says(durward, "stands still")
+        self.assertTrue(idle.closes())
+
 
 if __name__ == "__main__":
     unittest.main()
