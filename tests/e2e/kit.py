@@ -104,10 +104,13 @@ class Lab:
     def __init__(self, *realms):
         self.dir = tempfile.mkdtemp(prefix="durward-e2e-lab-")
         words = [word for realm in realms for word in ("--realm", realm)]
-        done = run_durward("lab", "up", "--dir", self.dir, *words)
-        if done.returncode:
+        try:
+            done = run_durward("lab", "up", "--dir", self.dir, *words)
+            if done.returncode:
+                raise AssertionError("lab up: " + done.stderr)
+        except BaseException:
             shutil.rmtree(self.dir, ignore_errors=True)
-            raise AssertionError("lab up: " + done.stderr)
+            raise
         self.keytab = os.path.join(self.dir, "durward.keytab")
 
     @classmethod
