@@ -236,20 +236,34 @@ static const char *cause_of_close(const struct probe *p)
     return "it speaks another mechanism than GSSAPI, or another protocol than ZMTP 3";
 }
 
+/* The machine has given up: of what the server sent, or because it was sent ERROR. */
+static const char *cause_of_refusal(const struct probe *p, const struct dw_error *why)
+{
+    if (why->kind == DW_ERROR_CLOSED)
+        return "the server refused, and wants us to stay away";
+    if (p->context_done && strstr(why->detail, "mode"))
+        return "the protection: the other of encrypted and plaintext (--plaintext)";
+    if (p->context_done)
+        return NULL;
+    return cause_of_close(p);
+}
+
 static int effects(struct probe *p)
 {
     struct dw_effect fx;
-    int rc = 0;
-    for (enum dw_act act; rc == 0 && (act = dw_machine_next(p->machine, &fx)) != DW_NEED;) {
-        if (act == DW_STEP)
-            rc = step(p, fx.token);
-        else if (act == DW_META)
-            rc = server_ready(p, fx.meta);
-        else if (act == DW_CLOSE)
-            rc = failed(p, dw_zmtp_peer_state(p->machine), fx.why.detail,
-                        fx.why.kind == DW_ERROR_CLOSED ? "the server refused, and wants us to stay away" : NULL);
+    for (;;) {
+        const char *state = dw_zmtp_peer_state(p->machine);
+        int rc = 0;
+        switch (dw_machine_next(p->machine, &fx)) {
+        case DW_NEED: return 0;
+        case DW_STEP: rc = step(p, fx.token); break;
+        case DW_META: rc = server_ready(p, fx.meta); break;
+        case DW_CLOSE: rc = failed(p, state, fx.why.detail, cause_of_refusal(p, &fx.why)); break;
+        default: break;
+        }
+        if (rc < 0)
+            return -1;
     }
-    return rc;
 }
 
 static int flush(struct probe *p)

@@ -55,9 +55,12 @@ int dw_held_acquire(const struct dw_held *held, gss_cred_id_t *cred, char **name
         return -1;
     major = gss_acquire_cred_from(&minor, wanted, GSS_C_INDEFINITE, &dw_mech_krb5_only, GSS_C_INITIATE, &store,
                                   cred, NULL, NULL);
-    /* Looking at it makes the library settle on a principal and get its tickets. */
+    /* Looking at it makes the library settle on a principal and get its tickets.  The name is asked for after the
+     * lifetime: of tickets that have expired the library tells an error, and forgets the name that it made. */
     if (!GSS_ERROR(major))
-        major = gss_inquire_cred(&minor, *cred, &found, &lifetime, NULL, NULL);
+        major = gss_inquire_cred(&minor, *cred, NULL, &lifetime, NULL, NULL);
+    if (!GSS_ERROR(major) && name)
+        major = gss_inquire_cred(&minor, *cred, &found, NULL, NULL, NULL);
     const char *source = held->own_ccache ? held->keytab : held->ccache;
     if (GSS_ERROR(major)) {
         dw_status_tell(err, major, minor, "no tickets for %s from %s",
