@@ -17,6 +17,7 @@ local config = {}
 ---@field workers? integer  threads; one per core
 ---@field log? { level?: "debug"|"info"|"warn"|"error" }
 ---@field refuse_users? string[]  never mapped to, whatever a policy says; { "root" }
+---@field dns? { servers?: string[] }  asked for what policies resolve: "192.0.2.53", "[::1]:5353"; the system's
 ---@field limits? durward.Config.Limits
 ---@field zmtp? durward.Config.Zmtp[]
 ---@field zmtp_out? durward.Config.ZmtpOut[]
@@ -204,6 +205,26 @@ local listeners = {
   }),
 }
 
+-- "192.0.2.53", "192.0.2.53:5353", "2001:db8::1", "[2001:db8::1]:5353"
+local function dns_server(ctx, value, path)
+  local text = fields.string(ctx, value, path)
+  if not text then
+    return nil
+  end
+  local host, port = text:match("^%[([%x:.]+)%]:(%d+)$")
+  if not host then
+    host, port = text:match("^([%d.]+):(%d+)$")
+  end
+  host = host or text:match("^%[([%x:.]+)%]$") or text
+  if host:find("/", 1, true) or not ctx.door.cidr(host) then
+    return ctx:note(path, "%s is %s, which is no address, as in \"192.0.2.53\" or \"[2001:db8::53]:5353\"",
+      ctx.show(path), ctx.quote(text))
+  elseif port and not (#port <= 5 and tonumber(port) >= 1 and tonumber(port) <= 65535) then
+    return ctx:note(path, "%s is %s: a port is 1 to 65535", ctx.show(path), ctx.quote(text))
+  end
+  return text
+end
+
 local most = 10000000
 local limits = {
   handshake_seconds = fields.number(0.1, 3600),
@@ -224,6 +245,7 @@ local top = {
   workers = fields.integer(1, 1024),
   log = fields.record({ level = fields.choice("debug", "info", "warn", "error") }),
   refuse_users = fields.list(fields.string),
+  dns = fields.record({ servers = fields.list(dns_server, "leave it out, and the system's are asked") }),
   limits = fields.record(limits),
 }
 for kind, known in pairs(listeners) do

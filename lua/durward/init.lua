@@ -17,6 +17,9 @@ local durward = {
   limit = require("durward.limit"),
   secret = require("durward.secret"),
   spn = require("durward.spn"),
+  await = require("durward.await"),
+  groups = require("durward.groups"),
+  roster = require("durward.roster"),
 }
 
 --- Lets the client in.  Every field is optional; a mistaken one is an error at the line that names it.

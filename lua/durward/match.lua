@@ -6,6 +6,7 @@
 local core = require("durward.core")
 local principals = require("durward.principal")
 local zones = require("durward.zone")
+local groups = require("durward.groups")
 
 ---@alias durward.Matcher fun(event: durward.Event): boolean, string?
 
@@ -417,6 +418,14 @@ function match.time(window, ...)
     end
     return false, ("it is %s %02d:%02d (%s)"):format(DAYS[day], second // 3600, second // 60 % 60, window.zone)
   end
+end
+
+--- The system (NSS) says that event.user is in one of these groups; asked off the loop, while others go on.  For a
+--- group file of your own see durward.groups.file.
+---@param ... string
+---@return durward.Matcher
+function match.group(...)
+  return groups.member(...)
 end
 
 local function matchers_of(name, ...)

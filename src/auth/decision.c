@@ -44,6 +44,10 @@ void dw_decision_clear(struct dw_decision *d)
         free(d->steps[i].hook);
         free(d->steps[i].text);
         free(d->steps[i].at);
+        free(d->steps[i].want);
+        free(d->steps[i].key);
+        free(d->steps[i].failed);
+        json_decref(d->steps[i].answer);
     }
     free(d->steps);
     memset(d, 0, sizeof *d);
@@ -104,6 +108,27 @@ fail:
     free(step.hook);
     free(step.at);
     return -1;
+}
+
+int dw_decision_found(struct dw_decision *d, const char *hook, const char *at, const char *want, const char *key,
+                      json_t *answer, const char *failed)
+{
+    char *shown = answer ? json_dumps(answer, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    bool slept = strcmp(want, "sleep") == 0;
+    int rc = slept ? dw_decision_step(d, hook, at, "waited %s seconds", key)
+                   : dw_decision_step(d, hook, at, "%s %s: %.400s", want, key,
+                                      shown    ? shown
+                                      : failed ? failed
+                                               : "out of memory");
+    free(shown);
+    if (rc < 0)
+        return -1;
+    struct dw_step *step = &d->steps[d->step_count - 1];
+    step->answer = json_incref(answer);
+    rc |= dw_decision_set(&step->want, want);
+    rc |= dw_decision_set(&step->key, key);
+    rc |= dw_decision_set(&step->failed, failed);
+    return rc;
 }
 
 int dw_decision_property(struct dw_decision *d, const char *name, struct dw_span value)

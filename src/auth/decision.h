@@ -8,6 +8,8 @@
 #include "auth/event.h"
 #include "base/buf.h"
 
+#include <jansson.h>
+
 enum dw_verdict { DW_DENY = 0, DW_ALLOW, DW_TEMPORARY };
 
 struct dw_property {
@@ -20,6 +22,10 @@ struct dw_step {
     char *hook; /* "connect", "realm", "map", "authorize", "limits", .. */
     char *text; /* "rule \"staff on duty\" did not match: realm is HOME.EXAMPLE" */
     char *at; /* "policies/duty.lua:14", or NULL */
+    /* A look-up: what was asked for, and what was found.  Else NULL. */
+    char *want, *key; /* "TXT", "_kerberos.example.com" */
+    json_t *answer; /* NULL: it failed */
+    char *failed; /* why */
 };
 
 struct dw_decision {
@@ -53,6 +59,9 @@ void dw_decision_refuse(struct dw_decision *d, enum dw_verdict verdict, const ch
     __attribute__((format(printf, 3, 4)));
 int dw_decision_step(struct dw_decision *d, const char *hook, const char *at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The step of a look-up: `answer`, or why it failed. */
+int dw_decision_found(struct dw_decision *d, const char *hook, const char *at, const char *want, const char *key,
+                      json_t *answer, const char *failed);
 int dw_decision_property(struct dw_decision *d, const char *name, struct dw_span value);
 int dw_decision_socket(struct dw_decision *d, const char *type);
 

@@ -128,7 +128,10 @@ json_t *dw_decision_trace_to_json(const struct dw_decision *d)
     for (size_t i = 0; list && i < d->step_count; i++) {
         json_t *step = json_object();
         if (json_array_append_new(list, step) < 0 || put(step, "hook", d->steps[i].hook) < 0 ||
-            put(step, "text", d->steps[i].text) < 0 || put(step, "at", d->steps[i].at) < 0) {
+            put(step, "text", d->steps[i].text) < 0 || put(step, "at", d->steps[i].at) < 0 ||
+            put(step, "want", d->steps[i].want) < 0 || put(step, "key", d->steps[i].key) < 0 ||
+            put(step, "failed", d->steps[i].failed) < 0 ||
+            (d->steps[i].answer && json_object_set(step, "answer", d->steps[i].answer) < 0)) {
             json_decref(list);
             return NULL;
         }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "net/wants.h"
 #include "policy/ask.h"
 
 #include <stdio.h>
@@ -12,12 +13,21 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { POLICIES_MOST = 32, EXIT_USAGE = 2, EXIT_DENY = 3, EXIT_TEMPORARY = 4 };
+enum {
+    POLICIES_MOST = 32,
+    SERVERS_MOST = 8,
+    DECISION_SECONDS = 5,
+    EXIT_USAGE = 2,
+    EXIT_DENY = 3,
+    EXIT_TEMPORARY = 4
+};
 
 struct request {
     const char *policies[POLICIES_MOST + 1];
     size_t policy_count;
     json_t *event;
+    char *dns_servers[SERVERS_MOST + 1];
+    size_t dns_count;
     bool json, log;
 };
 
@@ -56,6 +66,8 @@ static int usage(FILE *out)
           "  --domain D --authzid A --service S --listener L --hostname H --stage connect|realm|map|close\n"
           "  --id ID --time WHEN --identity I --username U --curve-key Z85\n"
           "  --lifetime SECONDS --indicator I (repeated) --confidential --cross-realm\n\n"
+          "Look-ups of the policy are made as in the broker and told in the trace; a sleep takes no time.\n"
+          "  --dns ADDRESS[:PORT]   a DNS server to ask instead of the system's (repeated)\n\n"
           "  --json   the answer as JSON, for programs\n"
           "  --log    durward's own log lines too: tracebacks, what the policy prints\n\n"
           "exit: 0 allow, 3 deny, 4 temporary, 2 usage or a policy that does not load\n",
@@ -175,10 +187,10 @@ static int read_event(struct request *r, const char *path)
 
 static int unknown_option(const char *option)
 {
-    const char *names[SETTINGS + 7] = {"--peer", "--event", "--json", "--policy", "--log", "--help"};
+    const char *names[SETTINGS + 8] = {"--peer", "--event", "--json", "--policy", "--log", "--help", "--dns"};
     for (size_t i = 0; i < SETTINGS; i++)
-        names[6 + i] = settings[i].option;
-    names[SETTINGS + 6] = NULL;
+        names[7 + i] = settings[i].option;
+    names[SETTINGS + 7] = NULL;
     return complain("unknown option '%s'", option, dw_text_nearest(option, names));
 }
 
@@ -193,7 +205,7 @@ static int read_options(struct request *r, int argc, char **argv)
         while (s < SETTINGS && strcmp(settings[s].option, name) != 0)
             s++;
         bool policy = !strcmp(name, "-p") || !strcmp(name, "--policy"), peer = !strcmp(name, "--peer");
-        bool event = !strcmp(name, "--event");
+        bool event = !strcmp(name, "--event"), dns = !strcmp(name, "--dns");
         if (!strcmp(name, "--json") && !value) {
             r->json = true;
             continue;
@@ -202,7 +214,7 @@ static int read_options(struct request *r, int argc, char **argv)
             r->log = true;
             continue;
         }
-        if (s == SETTINGS && !policy && !peer && !event)
+        if (s == SETTINGS && !policy && !peer && !event && !dns)
             return *option == '-' ? unknown_option(name) : complain("'%s' is not an option", option, NULL);
         if (s < SETTINGS && settings[s].kind == FLAG) {
             if (set_field(r, s, NULL) < 0)
@@ -217,7 +229,11 @@ static int read_options(struct request *r, int argc, char **argv)
             return complain("%s needs a value", name, NULL);
         if (policy && r->policy_count == POLICIES_MOST)
             return complain("too many policies at '%s'", value, NULL);
-        if (policy)
+        if (dns && r->dns_count == SERVERS_MOST)
+            return complain("too many DNS servers at '%s'", value, NULL);
+        if (dns)
+            r->dns_servers[r->dns_count++] = value;
+        else if (policy)
             r->policies[r->policy_count++] = value;
         else if (event)
             event_file = value;
@@ -362,12 +378,19 @@ static int explain(struct request *r)
     t.stage = event.stage == DW_STAGE_AUTHORIZE ? DW_STAGE_MAP : event.stage;
     if (!r->log)
         dw_log_threshold((enum dw_log_level)(DW_LOG_ERROR + 1));
+    struct dw_lookup *lookup = dw_lookup_new(DECISION_SECONDS, r->dns_servers);
+    struct dw_keeper keeper;
+    if (lookup) {
+        dw_lookup_keeper(lookup, &keeper);
+        options.keeper = &keeper;
+    }
     struct dw_host *host = dw_host_new(&options, &err);
     if (host)
         dw_ask_start(host, &event, t.stage, on_done, &t);
     else
         fprintf(stderr, "durward explain: %s\n", err.detail);
     dw_host_free(&host);
+    dw_lookup_free(&lookup);
     dw_event_store_free(&store);
     return t.code;
 }

@@ -157,6 +157,9 @@ void dw_config_build(lua_State *L, struct dw_config *config, const char *folder)
     config->log_level = (enum dw_log_level)dw_log_level_parse(luaL_checkstring(L, -1));
     lua_pop(L, 1);
     get_list(L, "refuse_users", &config->refuse_users);
+    if (lua_getfield(L, -1, "dns") == LUA_TTABLE)
+        get_list(L, "servers", &config->dns_servers);
+    lua_pop(L, 1);
     get_limits(L, &config->limits);
     lua_getfield(L, -1, "listeners");
     size_t count = lua_rawlen(L, -1);

@@ -74,6 +74,7 @@ static void free_held(struct held *held)
     free(config->keytab);
     free(config->journal);
     free(config->state_dir);
+    free_list(config->dns_servers);
     free_list(config->refuse_users);
     free(held);
 }

@@ -72,6 +72,7 @@ struct dw_config {
     char *keytab, *journal, *state_dir;
     int workers;
     enum dw_log_level log_level;
+    char **dns_servers; /* NULL ends the list; may be NULL: the system's */
     char **refuse_users; /* NULL ends the list; {"root"} unless said otherwise */
     struct dw_limits limits;
     struct dw_listener_config *listeners;

@@ -5,6 +5,7 @@
 #include "net/conn.h"
 #include "net/desk.h"
 #include "net/listener.h"
+#include "net/wants.h"
 #include "net/zapsock.h"
 
 #include <stdlib.h>
@@ -144,6 +145,11 @@ static void adopt(struct dw_worker *w, struct dw_post *post)
     if (!w->draining && !w->stopping) {
         struct dw_settings *settings = w->settings;
         struct dw_office *office = w->office;
+        struct dw_keeper keeper;
+        if (dw_wants_servers(w->wants, a->settings->config->dns_servers) < 0)
+            dw_log(DW_LOG_ERROR, "the system's DNS servers are asked", "why", "out of memory", NULL);
+        dw_wants_keeper(w->wants, &keeper);
+        dw_host_keep(a->office->host, &keeper);
         w->settings = a->settings;
         w->office = a->office;
         a->settings = settings;
@@ -217,6 +223,7 @@ void dw_worker_check_end(struct dw_worker *w)
     if ((!w->draining && !w->stopping) || w->conns || w->zapsocks || w->ended)
         return;
     w->ended = true;
+    dw_wants_close(w->wants);
     uv_close((uv_handle_t *)&w->wake, NULL);
     uv_close((uv_handle_t *)&w->starve_timer, NULL);
 }
@@ -337,9 +344,10 @@ static int make(struct dw_worker *w, struct dw_settings *settings)
         return -1;
     if (uv_loop_init(&w->loop) < 0)
         goto no_loop;
+    w->wants = dw_wants_new(&w->loop);
     w->wake.data = w->starve_timer.data = w;
     uv_timer_init(&w->loop, &w->starve_timer);
-    if (uv_async_init(&w->loop, &w->wake, woken) < 0)
+    if (!w->wants || uv_async_init(&w->loop, &w->wake, woken) < 0)
         goto no_wake;
     if (uv_thread_create(&w->thread, run, w) == 0)
         return 0;
@@ -359,6 +367,7 @@ static void release(struct dw_worker *w)
         dw_office_retire(w->office);
     dw_settings_release(&w->settings);
     dw_desk_free(&w->desk);
+    dw_wants_free(&w->wants);
     free(w->scratch);
 }
 

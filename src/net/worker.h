@@ -21,6 +21,7 @@ struct dw_broker;
 struct dw_conn;
 struct dw_door;
 struct dw_reception;
+struct dw_wants;
 struct dw_worker;
 struct dw_zapsock;
 
@@ -57,6 +58,7 @@ struct dw_worker {
     struct dw_settings *settings; /* those for new connections */
     struct dw_office *office;
     struct dw_desk *desk; /* credentials */
+    struct dw_wants *wants; /* what its policies wait for */
     struct dw_reception *receptions[DW_MOST_LISTENERS];
     int reception_count;
     struct dw_conn *conns; /* by number */

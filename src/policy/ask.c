@@ -1,42 +1,15 @@
 /* One question in flight: see ask.h. */
-#include "policy/ask.h"
+#include "policy/asking.h"
 
 #include "base/log.h"
 #include "base/text.h"
 #include "policy/decision_lua.h"
-#include "policy/inside.h"
 
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-enum { STEPS_MOST = 200, STEP_TEXT_MOST = 500 };
-
-struct dw_ask {
-    struct dw_host *host;
-    struct dw_event *event;
-    enum dw_stage stage;
-    dw_ask_done done;
-    void *arg;
-    struct dw_thread thread;
-    struct dw_event_box *box; /* in the coroutine; NULL before it ran */
-    size_t policy; /* whose hook is asked, or is next */
-    enum dw_stage hook;
-    bool called; /* the hook's answer is on the coroutine's stack */
-    bool decided;
-    char *mapped; /* the user that `map` of this policy named; event->user points here */
-    char *why; /* why the last `map` named none */
-    struct dw_span user; /* event->user as it was */
-    uint64_t began;
-    struct dw_decision d;
-};
-
-static const struct dw_policy *policy_of(const struct dw_ask *ask)
-{
-    return &ask->host->policies[ask->policy];
-}
 
 void dw_ask_note(struct dw_host *host, const char *text, const char *at)
 {
@@ -53,7 +26,7 @@ static void __attribute__((format(printf, 2, 3))) note(struct dw_ask *ask, const
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    dw_ask_note(ask->host, text, policy_of(ask)->at[ask->hook]);
+    dw_ask_note(ask->host, text, dw_ask_policy(ask)->at[ask->hook]);
 }
 
 /* The answers of each hook.  A wrong one raises, which makes it temporary. */
@@ -62,8 +35,8 @@ static void wrong_answer(lua_State *L, const struct dw_ask *ask, const char *wan
 {
     const char *got = dw_lua_is_decision(L, 2) ? lua_pushfstring(L, "durward.%s", luaL_tolstring(L, 2, NULL))
                                                : luaL_typename(L, 2);
-    luaL_error(L, "%s: %s returned %s; expected %s", policy_of(ask)->at[ask->hook], dw_stage_word(ask->hook), got,
-               wanted);
+    luaL_error(L, "%s: %s returned %s; expected %s", dw_ask_policy(ask)->at[ask->hook], dw_stage_word(ask->hook),
+               got, wanted);
 }
 
 static void check_memory(lua_State *L, int failed)
@@ -141,7 +114,7 @@ static void take_map(lua_State *L, struct dw_ask *ask)
         const char *why = lua_type(L, 3) == LUA_TSTRING ? lua_tostring(L, 3) : NULL;
         if (!why && !lua_isnil(L, 3))
             luaL_error(L, "%s: map returned nil and %s; expected nil and a reason",
-                       policy_of(ask)->at[DW_STAGE_MAP], luaL_typename(L, 3));
+                       dw_ask_policy(ask)->at[DW_STAGE_MAP], luaL_typename(L, 3));
         note(ask, "not mapped%s%s", why ? ": " : "", why ? why : "");
         if (why)
             check_memory(L, dw_decision_set(&ask->why, why));
@@ -194,7 +167,7 @@ static void take_answer(lua_State *L, struct dw_ask *ask)
 static bool find_hook(struct dw_ask *ask)
 {
     for (; ask->policy < ask->host->policy_count; next_policy(ask)) {
-        const struct dw_policy *p = policy_of(ask);
+        const struct dw_policy *p = dw_ask_policy(ask);
         if (ask->hook == DW_STAGE_MAP) {
             drop_mapped(ask);
             if (p->hooks[DW_STAGE_MAP] == LUA_NOREF)
@@ -219,7 +192,7 @@ static int body(lua_State *L, int status, lua_KContext context)
             return 0;
         ask->event->stage = ask->hook;
         lua_settop(L, 1);
-        lua_rawgeti(L, LUA_REGISTRYINDEX, policy_of(ask)->hooks[ask->hook]);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, dw_ask_policy(ask)->hooks[ask->hook]);
         lua_pushvalue(L, 1);
         ask->called = true;
         lua_callk(L, 1, 2, context, body);
@@ -288,7 +261,7 @@ static void fail(struct dw_ask *ask, bool yielded)
 {
     struct dw_budget *b = &ask->host->budget;
     lua_State *L = ask->host->L, *co = ask->thread.L;
-    const char *file = ask->policy < ask->host->policy_count ? policy_of(ask)->file : NULL;
+    const char *file = ask->policy < ask->host->policy_count ? dw_ask_policy(ask)->file : NULL;
     char sentence[80];
     uint64_t deadline = b->deadline;
     size_t ceiling = b->ceiling;
@@ -317,7 +290,7 @@ static void fail(struct dw_ask *ask, bool yielded)
     dw_decision_refuse(&ask->d, DW_TEMPORARY, "%s: %s", dw_stage_word(ask->hook), message);
     dw_decision_set(&ask->d.rule, NULL);
     dw_ask_note(ask->host, ask->d.reason ? ask->d.reason : "out of memory",
-                file ? policy_of(ask)->at[ask->hook] : NULL);
+                file ? dw_ask_policy(ask)->at[ask->hook] : NULL);
     ask->decided = true;
     lua_settop(L, 0);
     b->deadline = deadline;
@@ -332,6 +305,10 @@ static void fail(struct dw_ask *ask, bool yielded)
 
 static void release(struct dw_ask *ask)
 {
+    if (ask->is_kept)
+        ask->host->keeper.drop(ask->job);
+    dw_ask_forget_want(ask);
+    dw_answer_clear(&ask->answer);
     ask->event->user = ask->user;
     free(ask->mapped);
     free(ask->why);
@@ -366,7 +343,7 @@ static void settle(struct dw_ask *ask)
     }
     /* Undecided by all: the last one's silence stands. */
     if (ask->policy < ask->host->policy_count)
-        dw_decision_set(&d->policy_file, policy_of(ask)->file);
+        dw_decision_set(&d->policy_file, dw_ask_policy(ask)->file);
     else if (ask->stage == DW_STAGE_MAP && ask->policy > 0)
         dw_decision_set(&d->policy_file, ask->host->policies[ask->policy - 1].file);
     memcpy(d->policy_sha256, ask->host->sha256, sizeof d->policy_sha256);
@@ -380,40 +357,94 @@ static void finish(struct dw_ask *ask)
     release(ask);
 }
 
-/* Runs the coroutine as far as it goes.  A failed `close` hook does not keep the next policy's from running. */
-static void run(struct dw_ask *ask)
+/* Too late for the answer: what was waited for is told. */
+static void late(struct dw_ask *ask)
+{
+    char word[STEP_TEXT_MOST];
+    struct dw_answer none = {.failed = (char[]){"no answer in time"}};
+    dw_decision_refuse(&ask->d, DW_TEMPORARY, "%s: no answer in time", dw_stage_word(ask->hook));
+    if (ask->waits) {
+        dw_want_word(&ask->want, word, sizeof word);
+        dw_decision_refuse(&ask->d, DW_TEMPORARY, "%s: no answer in time to %s %s", dw_stage_word(ask->hook), word,
+                           ask->want.key);
+        ask->host->asking = ask;
+        dw_ask_note_answer(ask->host, &ask->want, ask->want_at, &none);
+        ask->host->asking = NULL;
+    }
+    dw_decision_set(&ask->d.rule, NULL);
+    ask->decided = true;
+}
+
+enum progress { ENDED, FAILED, WAITS };
+
+/* Runs the coroutine as far as it goes. */
+static enum progress go(struct dw_ask *ask)
 {
     struct dw_host *host = ask->host;
-    bool again;
-    do {
-        again = false;
-        if (take_thread(ask) < 0) {
-            dw_decision_refuse(&ask->d, DW_TEMPORARY, "out of memory");
-            ask->decided = true;
-            return;
-        }
-        int results;
+    bool is_new = !ask->thread.L;
+    int results;
+    if (is_new && take_thread(ask) < 0) {
+        dw_decision_refuse(&ask->d, DW_TEMPORARY, "out of memory");
+        ask->decided = true;
+        return ENDED;
+    }
+    if (is_new)
         dw_budget_begin(&host->budget);
-        host->asking = ask;
+    else
+        dw_budget_resume(&host->budget, &ask->rest);
+    host->asking = ask;
+    if (is_new) {
         lua_pushcfunction(ask->thread.L, start);
         lua_pushlightuserdata(ask->thread.L, ask);
-        int status = lua_resume(ask->thread.L, host->L, 1, &results);
-        /* At once: the next collection may take what a finished coroutine held. */
-        if (ask->box)
-            ask->box->event = NULL;
-        ask->box = NULL;
-        bool sound = status == LUA_OK && host->budget.hit == DW_LIMIT_NONE;
-        if (!sound)
-            fail(ask, status == LUA_YIELD);
+    }
+    int status = lua_resume(ask->thread.L, host->L, is_new ? 1 : 0, &results);
+    if (status == LUA_YIELD && ask->waits && host->budget.hit == DW_LIMIT_NONE) {
+        lua_pop(ask->thread.L, results);
+        dw_budget_pause(&host->budget, &ask->rest);
         host->asking = NULL;
-        dw_budget_end(&host->budget);
-        give_thread(ask, sound);
-        if (!sound && ask->stage == DW_STAGE_CLOSE) {
+        return WAITS;
+    }
+    /* At once: the next collection may take what a finished coroutine held. */
+    if (ask->box)
+        ask->box->event = NULL;
+    ask->box = NULL;
+    bool sound = status == LUA_OK && host->budget.hit == DW_LIMIT_NONE;
+    if (!sound)
+        fail(ask, status == LUA_YIELD);
+    host->asking = NULL;
+    dw_budget_end(&host->budget);
+    give_thread(ask, sound);
+    return sound ? ENDED : FAILED;
+}
+
+/* To its end (true), or until something is waited for.  A failed `close` hook does not keep the next policy's
+ * from running. */
+static bool run(struct dw_ask *ask)
+{
+    for (;;) {
+        switch (go(ask)) {
+        case ENDED: return true;
+        case FAILED:
+            if (ask->stage != DW_STAGE_CLOSE)
+                return true;
             next_policy(ask);
             ask->decided = ask->called = false;
-            again = ask->policy < host->policy_count;
+            if (ask->policy >= ask->host->policy_count)
+                return true;
+            break;
+        case WAITS:
+            switch (dw_ask_fulfil(ask)) {
+            case DW_FULFIL_NOT_MINE:
+            case DW_FULFIL_NOW: dw_ask_take_in(ask); break;
+            case DW_FULFIL_LATER: ask->is_kept = true; return false;
+            case DW_FULFIL_LATE:
+                late(ask);
+                give_thread(ask, false);
+                return true;
+            }
+            break;
         }
-    } while (again);
+    }
 }
 
 struct dw_ask *dw_ask_start(struct dw_host *host, struct dw_event *event, enum dw_stage stage, dw_ask_done done,
@@ -434,16 +465,29 @@ struct dw_ask *dw_ask_start(struct dw_host *host, struct dw_event *event, enum d
                            .user = event->user,
                            .began = dw_budget_clock()};
     event->stage = stage;
-    if (find_hook(ask))
-        run(ask);
+    if (find_hook(ask) && !run(ask))
+        return ask;
     finish(ask);
     return NULL;
+}
+
+void dw_ask_resume(struct dw_ask *ask, struct dw_answer *answer)
+{
+    dw_answer_clear(&ask->answer);
+    ask->answer = *answer;
+    *answer = (struct dw_answer){0};
+    dw_ask_take_in(ask);
+    if (run(ask))
+        finish(ask);
 }
 
 void dw_ask_cancel(struct dw_ask **ask)
 {
     if (!*ask)
         return;
+    if ((*ask)->box)
+        (*ask)->box->event = NULL;
+    (*ask)->box = NULL;
     give_thread(*ask, false);
     release(*ask);
     *ask = NULL;
@@ -453,10 +497,15 @@ void dw_ask_expire(struct dw_ask **ask)
 {
     if (!*ask)
         return;
-    struct dw_ask *late = *ask;
+    struct dw_ask *one = *ask;
     *ask = NULL;
-    give_thread(late, false);
-    dw_decision_refuse(&late->d, DW_TEMPORARY, "%s: no answer in time", dw_stage_word(late->hook));
-    late->decided = true;
-    finish(late);
+    late(one);
+    if (one->is_kept)
+        one->host->keeper.drop(one->job);
+    one->is_kept = false;
+    if (one->box)
+        one->box->event = NULL;
+    one->box = NULL;
+    give_thread(one, false);
+    finish(one);
 }

@@ -6,6 +6,9 @@
  * Stages: CONNECT and REALM run the hook of that name.  DW_STAGE_MAP is the admission: map, then, with
  * event->user set, authorize; policy after policy until one decides.  CLOSE runs for its effects only.
  *
+ * What a hook waits for is fulfilled by the host's keeper (want.h).  Neither the clock of the script's budget nor the
+ * host stands in its way meanwhile: other questions are asked; its instructions are counted on.
+ *
  * The event must stay as it is until `done` has been called.  For CONNECT and REALM a decision with
  * verdict DW_ALLOW means "go on". */
 #ifndef DW_POLICY_ASK_H
@@ -21,6 +24,9 @@ typedef void (*dw_ask_done)(void *arg, const struct dw_decision *decision);
 /* NULL when `done` has already been called. */
 struct dw_ask *dw_ask_start(struct dw_host *host, struct dw_event *event, enum dw_stage stage, dw_ask_done done,
                             void *arg);
+/* For the host's keeper: what the question waited for has come; takes what `answer` holds.  `done` may be called
+ * before this returns, or the question waits for something else. */
+void dw_ask_resume(struct dw_ask *ask, struct dw_answer *answer);
 /* Nobody waits any more: `done` will not be called; the coroutine is closed. */
 void dw_ask_cancel(struct dw_ask **ask);
 /* Too late: ends it as DW_TEMPORARY, calling `done`. */

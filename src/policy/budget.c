@@ -133,3 +133,21 @@ void dw_budget_end(struct dw_budget *b)
     b->deadline = 0;
     b->hit = DW_LIMIT_NONE;
 }
+
+void dw_budget_pause(struct dw_budget *b, struct dw_budget_rest *rest)
+{
+    uint64_t now = dw_budget_clock();
+    rest->left = b->left;
+    rest->time = b->deadline > now ? b->deadline - now : 0;
+    rest->room = b->ceiling > b->held ? b->ceiling - b->held : 0;
+    dw_budget_end(b);
+}
+
+void dw_budget_resume(struct dw_budget *b, const struct dw_budget_rest *rest)
+{
+    size_t ceiling = b->held + rest->room;
+    dw_budget_begin(b);
+    b->ceiling = ceiling < b->total ? ceiling : b->total;
+    b->left = rest->left;
+    b->deadline = dw_budget_clock() + rest->time;
+}

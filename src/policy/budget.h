@@ -35,6 +35,15 @@ void dw_budget_watch(lua_State *L);
 void dw_budget_begin(struct dw_budget *b);
 void dw_budget_end(struct dw_budget *b);
 
+/* What is left of it while a call waits: others are served from the same budget meanwhile. */
+struct dw_budget_rest {
+    long left;
+    uint64_t time; /* nanoseconds; the clock stands still while it waits */
+    size_t room; /* octets */
+};
+void dw_budget_pause(struct dw_budget *b, struct dw_budget_rest *rest);
+void dw_budget_resume(struct dw_budget *b, const struct dw_budget_rest *rest);
+
 /* The budget of the host whose state this is. */
 struct dw_budget *dw_budget_of(lua_State *L);
 /* Counts work done in C as `units` instructions; raises when none are left. */

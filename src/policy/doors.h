@@ -23,6 +23,9 @@ int dw_lua_open_realms(lua_State *L);
 int dw_lua_open_zone(lua_State *L); /* local time */
 int dw_lua_open_limit(lua_State *L); /* what is counted for the whole process */
 int dw_lua_open_secret(lua_State *L); /* comparing, verifying */
+int dw_lua_open_zap(lua_State *L); /* users and certificates from files */
+int dw_lua_open_await(lua_State *L); /* durward.await.door */
+int dw_lua_open_files(lua_State *L); /* durward.files: tables read from files */
 int dw_lua_open_core(lua_State *L); /* decisions, and what the modules in lua/durward need of C */
 int dw_lua_open_kit(lua_State *L); /* durward.kit.host: for tools, not within a policy */
 

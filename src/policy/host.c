@@ -195,6 +195,8 @@ struct dw_host *dw_host_new(const struct dw_host_options *options, struct dw_err
     b->seconds = options->seconds > 0 ? options->seconds : 5;
     b->instructions = options->instructions > 0 ? options->instructions : 10000000;
     dw_budget_end(b);
+    if (options->keeper)
+        host->keeper = *options->keeper;
     snprintf(host->scope, sizeof host->scope, "%s", options->scope ? options->scope : "");
     host->loading = true;
     if (copy_refused(host, options->refuse_users) < 0 || !(host->L = lua_newstate(dw_budget_alloc, b)))
@@ -242,6 +244,11 @@ void dw_host_free(struct dw_host **host)
     EVP_MD_CTX_free(h->digest);
     free(h);
     *host = NULL;
+}
+
+void dw_host_keep(struct dw_host *host, const struct dw_keeper *keeper)
+{
+    host->keeper = *keeper;
 }
 
 const char *dw_host_sha256(const struct dw_host *host)

@@ -11,6 +11,7 @@
 
 #include "auth/decision.h"
 #include "base/error.h"
+#include "policy/want.h"
 
 struct dw_host;
 
@@ -21,12 +22,16 @@ struct dw_host_options {
     double seconds; /* wall clock of one call of a script; 0: 5 */
     long instructions; /* of one call; 0: 10 million */
     const char *scope; /* hosts of one scope count together in durward.limit; NULL: the common one */
+    const struct dw_keeper *keeper; /* fulfils what hooks wait for; copied; NULL: nobody does, or see dw_host_keep */
 };
 
 /* Loads every policy.  NULL with `err` told: file:line and what is wrong, the nearest right word for an
  * unknown hook. */
 struct dw_host *dw_host_new(const struct dw_host_options *options, struct dw_error *err);
 void dw_host_free(struct dw_host **host); /* after its last ask */
+
+/* Another keeper, from the next want on. */
+void dw_host_keep(struct dw_host *host, const struct dw_keeper *keeper);
 
 const char *dw_host_sha256(const struct dw_host *host); /* of all policy files in order; "" without one */
 /* Whether any policy has this hook: a front may then skip the question. */

@@ -5,6 +5,7 @@
 #include "policy/ask.h"
 #include "policy/budget.h"
 #include "policy/host.h"
+#include "policy/want.h"
 
 #include <lua.h>
 
@@ -37,6 +38,9 @@ struct dw_host {
     struct dw_thread spare[8];
     size_t spare_count;
     struct dw_ask *asking; /* the question that Lua is running for, or NULL */
+    struct dw_keeper keeper;
+    int pinned; /* functions in C on the stack that Lua cannot leave to wait */
+    lua_KContext tickets; /* wants so far */
     void *digest; /* while loading: EVP_MD_CTX over every file read */
     bool loading;
 };
@@ -78,5 +82,18 @@ extern const char dw_host_key;
 
 /* ask.c: a step of the trace of the question that is being asked; nothing when there is none. */
 void dw_ask_note(struct dw_host *host, const char *text, const char *at);
+
+/* ask.c, for await_lua.c: the question that is being asked begins to wait (0, and the ticket that its answer is
+ * asked for with), or is told why it cannot (-1).  `at` is where, or NULL. */
+int dw_ask_want(struct dw_host *host, const struct dw_want *want, const char *at, lua_KContext *ticket,
+                struct dw_error *err);
+/* What came of it; NULL when that ticket is not the one that was waited for. */
+const struct dw_answer *dw_ask_answer(struct dw_host *host, lua_KContext ticket);
+/* What this question has already been told of the same. */
+const struct dw_step *dw_ask_found(const struct dw_host *host, const struct dw_want *want);
+bool dw_ask_waits(const struct dw_host *host);
+/* A look-up that was answered without waiting, into the trace. */
+void dw_ask_note_answer(struct dw_host *host, const struct dw_want *want, const char *at,
+                        const struct dw_answer *answer);
 
 #endif

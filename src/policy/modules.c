@@ -18,10 +18,26 @@ enum { FILE_MOST = 1 << 20 };
 static const char loaded_key;
 
 /* Of durward's modules those that have a place in a policy; tools and tests are for other states. */
-static const char *const own[] = {
-    "durward",     "durward.rule",   "durward.match", "durward.map", "durward.log", "durward.principal",
-    "durward.a2l", "durward.realms", "durward.core",  "durward.spn",
-    "durward.zone", "durward.limit", "durward.limit.counts", "durward.secret", NULL};
+static const char *const own[] = {"durward",
+                                  "durward.rule",
+                                  "durward.match",
+                                  "durward.map",
+                                  "durward.log",
+                                  "durward.principal",
+                                  "durward.a2l",
+                                  "durward.realms",
+                                  "durward.core",
+                                  "durward.spn",
+                                  "durward.zone",
+                                  "durward.limit",
+                                  "durward.limit.counts",
+                                  "durward.secret",
+                                  "durward.await",
+                                  "durward.await.door",
+                                  "durward.files",
+                                  "durward.groups",
+                                  "durward.roster",
+                                  "durward.zap", NULL};
 
 char *dw_modules_read(struct dw_host *host, const char *path, size_t *len, struct dw_error *err)
 {
