@@ -269,7 +269,7 @@ static void wrong_messages_are_refused(void)
     const char *cache = login("alice");
     expect_refused(cred, cache, "without confidentiality", unsealed);
     expect_refused(cred, cache, "cannot unwrap", unsealed_but_says_otherwise);
-    expect_refused(cred, cache, "cannot unwrap", repeated);
+    expect_refused(cred, cache, "lost, repeated or moved", repeated);
     expect_refused(cred, cache, "lost, repeated or moved", after_a_gap);
     expect_refused(cred, cache, "cannot unwrap", our_own);
     expect_refused(cred, cache, "no wrapped message", a_mic);
