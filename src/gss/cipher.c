@@ -176,27 +176,33 @@ static bool hmac(EVP_MD_CTX *hash, const struct dw_cipher *cipher, const uint8_t
     return good;
 }
 
-/* RFC 3961 section 5.1: `in`, five octets, folded to sixteen. */
+/* RFC 3961 section 5.1: `in`, five octets, folded to sixteen.  Sixteen copies of it, each turned right by thirteen bits
+ * more than the one before, are five blocks, which are added with the carry brought round. */
 static void fold(const uint8_t in[5], uint8_t out[DW_CIPHER_BLOCK])
 {
-    enum { BITS = 40, SPAN = 80 }; /* lcm(5, 16) octets: sixteen copies, each turned right by thirteen bits more */
-    unsigned carry = 0;
-    uint64_t word = 0;
-    memset(out, 0, DW_CIPHER_BLOCK);
-    for (int i = 0; i < 5; i++)
-        word = word << 8 | in[i];
-    for (int at = SPAN - 1; at >= 0; at--) {
-        unsigned turn = (unsigned)(at / 5) * 13 % BITS;
-        uint64_t turned = (word >> turn | word << (BITS - turn)) & ((1ULL << BITS) - 1);
-        carry += out[at % DW_CIPHER_BLOCK] + (unsigned)(turned >> (32 - 8 * (at % 5)) & 0xff);
-        out[at % DW_CIPHER_BLOCK] = (uint8_t)carry;
-        carry >>= 8;
+    enum { BITS = 40, COPIES = 16, WORDS = DW_CIPHER_BLOCK / 4 };
+    uint8_t copies[5 * COPIES];
+    uint64_t word = (uint64_t)in[0] << 32, sum[WORDS] = {0}, carry = 0;
+    for (int i = 1; i < 5; i++)
+        word |= (uint64_t)in[i] << (32 - 8 * i);
+    for (unsigned copy = 0; copy < COPIES; copy++) {
+        unsigned turn = copy * 13 % BITS;
+        uint64_t turned = word >> turn | word << (BITS - turn);
+        copies[5 * copy] = (uint8_t)(turned >> 32);
+        dw_put_u32(copies + 5 * copy + 1, (uint32_t)turned);
     }
-    for (int at = DW_CIPHER_BLOCK - 1; carry; at = (at + DW_CIPHER_BLOCK - 1) % DW_CIPHER_BLOCK) {
-        carry += out[at];
-        out[at] = (uint8_t)carry;
-        carry >>= 8;
-    }
+    struct dw_reader r = dw_reader_make(dw_span_make(copies, sizeof copies));
+    for (size_t i = 0; i < sizeof copies / 4; i++)
+        sum[i % WORDS] += dw_reader_u32(&r);
+    do {
+        for (int i = WORDS - 1; i >= 0; i--) {
+            carry += sum[i];
+            sum[i] = (uint32_t)carry;
+            carry >>= 32;
+        }
+    } while (carry);
+    for (size_t i = 0; i < WORDS; i++)
+        dw_put_u32(out + 4 * i, (uint32_t)sum[i]);
 }
 
 /* DK of RFC 3961 section 5.1; the context holds the protocol key. */
