@@ -128,10 +128,10 @@ static int read_checksum(struct login *l, uint32_t *flags, struct dw_error *err)
     struct dw_reader r = dw_reader_make(dw_span_make(checksum->contents, checksum->length));
     bool good = checksum->length >= FIXED_PART && little_endian(dw_reader_take(&r, 4)) == BINDINGS;
     dw_reader_take(&r, BINDINGS);
-    uint32_t given = little_endian(dw_reader_take(&r, 4));
+    uint32_t given = good ? little_endian(dw_reader_take(&r, 4)) : 0;
     *flags = given & asked;
     if ((given & GSS_C_DELEG_FLAG) && dw_reader_left(&r) >= 4) {
-        good = good && little_endian(dw_reader_take(&r, 2)) == DELEGATION;
+        good = little_endian(dw_reader_take(&r, 2)) == DELEGATION;
         dw_reader_take(&r, little_endian(dw_reader_take(&r, 2)));
         *flags |= GSS_C_DELEG_FLAG;
     }
