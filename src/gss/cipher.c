@@ -319,3 +319,17 @@ int dw_cipher_decrypt(const struct dw_cipher *cipher, const struct dw_cipher_key
         return dw_error_set(err, DW_ERROR_PROTOCOL, "it was not made with this context's key, or was altered");
     return 0;
 }
+
+void dw_cipher_forget(const struct dw_cipher *cipher)
+{
+    static const uint8_t none[DW_CIPHER_MOST_KEY];
+    size_t i = (size_t)(cipher - ciphers);
+    if (!tools_here)
+        return;
+    if (tools_here->of[i].cts)
+        EVP_CipherInit_ex2(tools_here->of[i].cts, NULL, none, initial, 1, NULL);
+    if (tools_here->of[i].block)
+        EVP_CipherInit_ex2(tools_here->of[i].block, NULL, none, NULL, 1, NULL);
+    if (tools_here->of[i].hash)
+        EVP_DigestInit_ex2(tools_here->of[i].hash, NULL, NULL);
+}

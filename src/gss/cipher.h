@@ -42,4 +42,7 @@ int dw_cipher_encrypt(const struct dw_cipher *cipher, const struct dw_cipher_key
 int dw_cipher_decrypt(const struct dw_cipher *cipher, const struct dw_cipher_keys *keys, uint8_t *at, size_t len,
                       const uint8_t *tag, struct dw_error *err);
 
+/* Takes what keys were last used out of this thread's tools: when the keys' owner ends. */
+void dw_cipher_forget(const struct dw_cipher *cipher);
+
 #endif

@@ -22,6 +22,7 @@ int dw_seal_make(struct dw_seal *seal, const struct dw_seal_key *key, bool initi
     if (key->octets.len != dw_cipher_key_len(cipher))
         return dw_error_set(err, DW_ERROR_PROTOCOL, "a session key of %zu octets is none of enctype %d",
                             key->octets.len, (int)key->enctype);
+    *seal = (struct dw_seal){.cipher = cipher};
     uint32_t usage_ours = initiator ? USAGE_INITIATOR_SEAL : USAGE_ACCEPTOR_SEAL;
     uint32_t usage_theirs = initiator ? USAGE_ACCEPTOR_SEAL : USAGE_INITIATOR_SEAL;
     if (dw_cipher_derive(cipher, key->octets.at, usage_ours, &seal->ours, err) < 0 ||
@@ -32,12 +33,13 @@ int dw_seal_make(struct dw_seal *seal, const struct dw_seal_key *key, bool initi
     seal->flags = (uint8_t)(SEALED | (initiator ? 0 : SENT_BY_ACCEPTOR) | (key->subkey ? ACCEPTOR_SUBKEY : 0));
     seal->next_ours = next_ours;
     seal->next_theirs = next_theirs;
-    seal->cipher = cipher;
     return 0;
 }
 
 void dw_seal_wipe(struct dw_seal *seal)
 {
+    if (seal->cipher)
+        dw_cipher_forget(seal->cipher);
     dw_wipe(seal, sizeof *seal);
 }
 
