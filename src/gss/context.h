@@ -2,8 +2,12 @@
  *
  * One thread at a time.  `err->kind` after a failed step says what the peer may be told:
  * DW_ERROR_TEMPORARY when time or a new ticket cures it (expired, clock skew, unknown kvno, replay),
- * DW_ERROR_DENIED when it does not (wrong service, untrusted realm, anonymous), DW_ERROR_PROTOCOL for a
- * token that is none. */
+ * DW_ERROR_DENIED when it does not (wrong service, untrusted realm, anonymous, enctype), DW_ERROR_PROTOCOL for a
+ * token that is none.
+ *
+ * Tickets may be of any enctype that the Kerberos library takes.  The key that a context ends up with, which the two
+ * sides agree on by what they prefer (RFC 4537), must be of RFC 3962 or RFC 8009 (aes128-, aes256-cts-hmac-sha1-96,
+ * aes128-cts-hmac-sha256-128, aes256-cts-hmac-sha384-192); a context of another enctype is refused. */
 #ifndef DW_GSS_CONTEXT_H
 #define DW_GSS_CONTEXT_H
 
@@ -13,7 +17,8 @@
 
 struct dw_context;
 
-/* Accepts with `cred`; Kerberos 5 alone, and nothing that is not a well-formed AP-REQ.  NULL when memory is out. */
+/* Accepts with `cred`, in its thread until settled; Kerberos 5 alone, and nothing that is not a well-formed AP-REQ.
+ * A credential that the client delegates is told of and left unread.  NULL when memory is out. */
 struct dw_context *dw_context_accept(const struct dw_cred *cred);
 /* Initiates towards `service` ("zmq@host", or a full principal "zmq/host@REALM"; `realm`, if not NULL, is
  * appended to a name that has none).  Mutual authentication, replay detection and confidentiality are asked for. */
@@ -48,7 +53,7 @@ size_t dw_context_wrapped_size(struct dw_context *ctx, size_t plain);
 
 /* Unwraps in place: `plain` points into `token`, whose octets are overwritten.  -1 with `err` told
  * (DW_ERROR_PROTOCOL) when the token is not the peer's, was not made with confidentiality, or is not the
- * one that follows its predecessor. */
+ * one that follows its predecessor, or for the first the handshake. */
 int dw_context_unwrap(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain,
                       struct dw_error *err);
 

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "gss/held.h"
 #include "gss/keytab.h"
+#include "gss/library.h"
 #include "gss/status.h"
 
 #include <errno.h>
@@ -59,43 +60,46 @@ static int clockskew_of(krb5_context krb5)
     return seconds;
 }
 
-static int acquire_acceptor(struct dw_held *held, const char *keytab, const char *rcache, const char *path,
-                            struct dw_error *err)
+/* What an acceptor needs in every handshake, made once.  The keytab copy goes over to `held`. */
+static int equip_acceptor(struct dw_held *held, struct dw_keytab_copy *copy, const char *rcache, const char *path,
+                          struct dw_error *err)
 {
-    gss_key_value_element_desc elements[] = {{"keytab", keytab}, {"rcache", rcache}};
-    const gss_key_value_set_desc store = {2, elements};
-    OM_uint32 minor;
-    /* No name: the keys in the copy are the pin, and no name of ours is there for the library to look up. */
-    OM_uint32 major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &dw_mech_krb5_only,
-                                            GSS_C_ACCEPT, &store, &held->acceptor, NULL, NULL);
-    if (GSS_ERROR(major))
-        return dw_status_tell(err, major, minor, "keytab %s, replay cache %s", path, rcache);
-    return 0;
+    krb5_error_code code = 0;
+    held->keytab_copy = copy->keytab;
+    copy->keytab = NULL;
+    held->clockskew = clockskew_of(held->krb5);
+    if (copy->principals == 1)
+        code = krb5_parse_name(held->krb5, copy->principal, &held->only);
+    if (code)
+        return dw_status_tell_krb5(err, held->krb5, code, "keytab %s", path);
+    /* Another type of name the library might look up in the DNS. */
+    if (held->only)
+        held->only->type = KRB5_NT_PRINCIPAL;
+    if (strcmp(rcache, "none:") != 0)
+        code = k5_rc_resolve(held->krb5, rcache, &held->rcache);
+    return code ? dw_status_tell_krb5(err, held->krb5, code, "keytab %s, replay cache %s", path, rcache) : 0;
 }
 
 /* Reads the keytab and puts what it gives in place of what `cred` held; on failure all stays as it was. */
 static int load(struct dw_cred *cred, struct dw_error *err)
 {
     int rc = -1;
-    krb5_context krb5 = NULL;
+    bool failed = false;
     struct dw_service service = {.host_based = false};
     struct dw_keytab_copy copy = {.principals = 0};
     char *name = NULL;
     struct dw_held *held = dw_held_new();
-    krb5_error_code code = held ? krb5_init_context(&krb5) : ENOMEM;
+    krb5_error_code code = held ? krb5_init_context(&held->krb5) : ENOMEM;
     if (code) {
         dw_status_tell_krb5(err, NULL, code, "keytab %s", cred->keytab);
         goto done;
     }
     if (cred->service && dw_service_parse(&service, cred->service, cred->realm, err) < 0)
         goto done;
-    if (dw_keytab_copy(&copy, krb5, cred->keytab, cred->service ? &service : NULL, cred->realm, err) < 0)
+    if (dw_keytab_copy(&copy, held->krb5, cred->keytab, cred->service ? &service : NULL, cred->realm, err) < 0)
         goto done;
-    if (acquire_acceptor(held, copy.name, cred->rcache, cred->keytab, err) < 0)
+    if (equip_acceptor(held, &copy, cred->rcache, cred->keytab, err) < 0)
         goto done;
-    bool failed = false;
-    held->only = copy.principals == 1 ? keep(copy.principal, &failed) : NULL;
-    held->clockskew = clockskew_of(krb5);
     name = cred->service ? keep(copy.principal, &failed) : NULL;
     if (failed) {
         out_of_memory(err);
@@ -108,11 +112,9 @@ static int load(struct dw_cred *cred, struct dw_error *err)
     rc = 0;
 done:
     free(name);
+    dw_keytab_copy_close(&copy, held ? held->krb5 : NULL);
     dw_held_free(&held);
-    if (krb5)
-        dw_keytab_copy_close(&copy, krb5);
     dw_service_free(&service);
-    krb5_free_context(krb5);
     return rc;
 }
 

@@ -5,7 +5,8 @@
  * read once and again when the file has changed, so a key roll-over needs no restart and an old kvno
  * that is still in the keytab is still accepted.
  *
- * A context keeps what it was made of: its credential may be refreshed, or freed, under it.
+ * A context keeps what it was made of: its credential may be refreshed, or freed, under it.  What krb5.conf says to an
+ * acceptor (clock skew, permitted enctypes) is read when its keytab is; an initiator reads it each time.
  *
  * A credential belongs to one thread, except that an initiator's may be used by a pool thread while its
  * owner waits for it. */

@@ -1,8 +1,9 @@
-/* What is known of a peer beyond its name (RFC 6680, RFC 8129): see session.h. */
+/* What is known of a peer beyond its name (RFC 8129, and what plug-ins of the library add): see session.h. */
+#include "gss/library.h"
 #include "gss/session.h"
 #include "gss/status.h"
 
-#include <gssapi/gssapi_ext.h>
+#include <errno.h>
 #include <stdlib.h>
 
 /* A ticket is bounded by the handshake's own limit; these bound what a policy may be shown. */
@@ -14,51 +15,53 @@ struct place {
 };
 
 struct gathering {
-    gss_name_t name;
+    krb5_context krb5;
+    krb5_authdata_context attributes;
     struct dw_buf octets;
     struct place places[MOST_VALUES];
     size_t count;
 };
 
-static int add_value(struct gathering *g, const gss_buffer_desc *name, const gss_buffer_desc *value)
+static int add_value(struct gathering *g, const krb5_data *name, const krb5_data *value)
 {
     if (g->count == MOST_VALUES || dw_buf_len(&g->octets) + name->length + value->length > MOST_OCTETS)
         return 0;
     struct place *p = &g->places[g->count];
     *p = (struct place){.name = dw_buf_len(&g->octets), .name_len = name->length, .value_len = value->length};
     p->value = p->name + p->name_len;
-    if (dw_buf_put(&g->octets, dw_span_make(name->value, name->length)) < 0 ||
-        dw_buf_put(&g->octets, dw_span_make(value->value, value->length)) < 0)
+    if (dw_buf_put(&g->octets, dw_span_make(name->data, name->length)) < 0 ||
+        dw_buf_put(&g->octets, dw_span_make(value->data, value->length)) < 0)
         return -1;
     g->count++;
     return 0;
 }
 
-static int add_attribute(struct gathering *g, gss_buffer_t name)
+static int add_attribute(struct gathering *g, const krb5_data *name)
 {
     int more = -1, rc = 0;
     do {
-        OM_uint32 minor;
-        int authenticated = 0, complete = 0, before = more;
-        gss_buffer_desc value = GSS_C_EMPTY_BUFFER, shown = GSS_C_EMPTY_BUFFER;
-        OM_uint32 major =
-            gss_get_name_attribute(&minor, g->name, name, &authenticated, &complete, &value, &shown, &more);
-        if (!GSS_ERROR(major) && authenticated)
+        krb5_boolean authenticated = FALSE, complete = FALSE;
+        krb5_data value = {.data = NULL}, shown = {.data = NULL};
+        int before = more;
+        krb5_error_code code = krb5_authdata_get_attribute(g->krb5, g->attributes, name, &authenticated, &complete,
+                                                           &value, &shown, &more);
+        if (!code && authenticated)
             rc = add_value(g, name, &value);
-        gss_release_buffer(&minor, &value);
-        gss_release_buffer(&minor, &shown);
-        if (GSS_ERROR(major) || more == before)
+        krb5_free_data_contents(g->krb5, &value);
+        krb5_free_data_contents(g->krb5, &shown);
+        if (code == ENOMEM)
+            rc = -1;
+        if (code || more == before)
             break;
     } while (more != 0 && rc == 0);
     return rc;
 }
 
-/* A PAC is listed whole and once more by its parts: octets that no policy reads and no journal should fill with,
- * and each costs the library a context of its own. */
-static bool is_pac(const gss_buffer_desc *name)
+/* A PAC is listed whole and once more by its parts: octets that no policy reads and no journal should fill with. */
+static bool is_pac(const krb5_data *name)
 {
     static const struct dw_span whole = DW_SPAN_OF("urn:mspac:");
-    return name->length >= whole.len && memcmp(name->value, whole.at, whole.len) == 0;
+    return name->length >= whole.len && memcmp(name->data, whole.at, whole.len) == 0;
 }
 
 static struct dw_span span_in(const struct dw_buf *octets, size_t at, size_t len)
@@ -69,8 +72,8 @@ static struct dw_span span_in(const struct dw_buf *octets, size_t at, size_t len
 static struct dw_facts *facts_of(struct gathering *g)
 {
     struct dw_facts *facts = calloc(1, sizeof *facts);
-    struct dw_pair *pairs = calloc(g->count + 1, sizeof *pairs);
-    struct dw_span *indicators = calloc(g->count + 1, sizeof *indicators);
+    struct dw_pair *pairs = calloc(g->count, sizeof *pairs);
+    struct dw_span *indicators = calloc(g->count, sizeof *indicators);
     if (!facts || !pairs || !indicators) {
         free(facts);
         free(pairs);
@@ -90,27 +93,30 @@ static struct dw_facts *facts_of(struct gathering *g)
     return facts;
 }
 
-struct dw_facts *dw_facts_gather(gss_name_t name, struct dw_error *err)
+int dw_facts_gather(krb5_context krb5, krb5_auth_context auth, struct dw_facts **facts, struct dw_error *err)
 {
-    struct gathering g = {.name = name};
-    struct dw_facts *facts = NULL;
-    gss_buffer_set_t names = GSS_C_NO_BUFFER_SET;
-    OM_uint32 minor, major = gss_inquire_name(&minor, name, NULL, NULL, &names);
-    if (GSS_ERROR(major)) {
-        dw_status_tell(err, major, minor, "cannot read the attributes of the peer's name");
+    struct gathering g = {.krb5 = krb5};
+    krb5_data *names = NULL;
+    int rc = 0;
+    *facts = NULL;
+    krb5_error_code code = krb5_auth_con_get_authdata_context(krb5, auth, &g.attributes);
+    if (!code)
+        code = krb5_authdata_get_attribute_types(krb5, g.attributes, &names);
+    if (code) {
+        rc = dw_status_tell_krb5(err, krb5, code, "cannot read the attributes of the peer's ticket");
         goto done;
     }
-    int rc = 0;
-    for (size_t i = 0; names && i < names->count && rc == 0; i++)
-        if (!is_pac(&names->elements[i]))
-            rc = add_attribute(&g, &names->elements[i]);
-    facts = rc == 0 ? facts_of(&g) : NULL;
-    if (!facts)
+    for (size_t i = 0; names && names[i].data && rc == 0; i++)
+        if (!is_pac(&names[i]))
+            rc = add_attribute(&g, &names[i]);
+    if (rc == 0 && g.count > 0 && !(*facts = facts_of(&g)))
+        rc = -1;
+    if (rc < 0)
         dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
 done:
-    gss_release_buffer_set(&minor, &names);
+    krb5int_free_data_list(krb5, names);
     dw_buf_free(&g.octets);
-    return facts;
+    return rc;
 }
 
 void dw_facts_free(struct dw_facts **facts)

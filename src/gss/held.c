@@ -1,6 +1,7 @@
 /* The inside of a credential: see held.h. */
 #include "gss/held.h"
 
+#include "gss/library.h"
 #include "gss/name.h"
 #include "gss/status.h"
 
@@ -32,11 +33,16 @@ void dw_held_free(struct dw_held **held)
     *held = NULL;
     if (!gone || atomic_fetch_sub(&gone->refs, 1) > 1)
         return;
-    OM_uint32 minor;
-    gss_release_cred(&minor, &gone->acceptor);
     if (gone->own_ccache)
         destroy_ccache(gone->ccache);
-    free(gone->only);
+    if (gone->krb5) {
+        krb5_free_principal(gone->krb5, gone->only);
+        if (gone->rcache)
+            k5_rc_close(gone->krb5, gone->rcache);
+        if (gone->keytab_copy)
+            krb5_kt_close(gone->krb5, gone->keytab_copy);
+        krb5_free_context(gone->krb5);
+    }
     free(gone->ccache);
     free(gone->keytab);
     free(gone->principal);

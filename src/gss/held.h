@@ -1,21 +1,27 @@
 /* The inside of a credential, which contexts may go on holding after the credential has read a new keytab
  * or is gone.
  *
- * Internal to this room.  Nothing in it changes once it is made, but for its count, so it may be shared
- * between threads. */
+ * Internal to this room.  Nothing in it changes once it is made, but for its count, so an initiator's may be shared
+ * between threads; an acceptor's belongs to the thread of its credential, where all its contexts are stepped and
+ * settled. */
 #ifndef DW_GSS_HELD_H
 #define DW_GSS_HELD_H
 
 #include "gss/cred.h"
 
 #include <gssapi/gssapi.h>
+#include <krb5.h>
 #include <stdatomic.h>
 
 struct dw_held {
     atomic_uint refs;
-    gss_cred_id_t acceptor; /* GSS_C_NO_CREDENTIAL in an initiator's */
-    char *only; /* an acceptor's one principal; NULL when its keytab copy has several */
-    int clockskew; /* seconds that the library adds to an acceptor's lifetimes */
+
+    /* An acceptor's, in place of the context that each call of the GSSAPI opens anew. */
+    krb5_context krb5; /* one thread at a time; NULL in an initiator's */
+    krb5_keytab keytab_copy;
+    krb5_principal only; /* its one principal; NULL when its keytab copy has several */
+    krb5_rcache rcache; /* NULL: none */
+    int clockskew; /* seconds by which tickets may have ended */
 
     char *ccache; /* an initiator's cache, as the library names it */
     char *keytab; /* "FILE:.." or an empty one in memory: never the environment's */

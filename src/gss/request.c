@@ -17,6 +17,8 @@ enum {
     TAG_FIELD = 0xa0, /* context 0, 1, .. */
 };
 
+enum { MUTUAL_REQUIRED = 0x20 }; /* bit 2 of the ap-options */
+
 /* Takes one element's contents.  DER: definite lengths in their shortest form, and none past the end. */
 static struct dw_reader element(struct dw_reader *r, uint8_t tag)
 {
@@ -141,6 +143,7 @@ static void ap_req(struct dw_reader *r, struct dw_request *request)
     /* KerberosFlags: at least 32 bits, none of them unused (RFC 4120 section 5.2.8). */
     if (bits.len < 5 || bits.at[0] != 0)
         options.failed = true;
+    request->mutual = !options.failed && (bits.at[1] & MUTUAL_REQUIRED);
     close_into(&body, &options);
     ticket_field(&body, 3, request);
     encrypted_field(&body, 4);
@@ -162,6 +165,7 @@ int dw_request_parse(struct dw_request *request, struct dw_span token, struct dw
     /* RFC 4121 section 4.1: 01 00 is KRB_AP_REQ. */
     if (dw_reader_u16(&frame) != 0x0100)
         return dw_error_set(err, DW_ERROR_PROTOCOL, "a Kerberos token that is not an AP-REQ");
+    request->ap_req = dw_span_make(frame.at, dw_reader_left(&frame));
     ap_req(&frame, request);
     close_into(&r, &frame);
     if (r.failed) {

@@ -13,6 +13,8 @@ struct dw_request {
     struct dw_span realm; /* borrowed from the token */
     struct dw_span components[8]; /* of the service's name; borrowed */
     size_t component_count;
+    bool mutual; /* the client waits for an answer, be it an error */
+    struct dw_span ap_req; /* the message without its frame; borrowed */
 };
 
 /* -1 with `err` told (DW_ERROR_PROTOCOL) when the token is not a well-formed AP-REQ.  Strict DER. */

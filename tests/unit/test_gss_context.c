@@ -351,7 +351,10 @@ static void time_and_its_troubles(void)
     CHECK(ctx != NULL);
     CHECK(dw_context_expires(ctx) > now() + 200 && dw_context_expires(ctx) < now() + 300);
     dw_context_free(&ctx);
+    /* A credential goes by the configuration that it was made under. */
     configure("strict.conf", 1, "");
+    dw_cred_free(&cred);
+    cred = usual_acceptor();
     CHECK(accept_token(cred, dw_buf_span(&s.token), NULL, &err) == NULL);
     CHECK_INT(err.kind, DW_ERROR_TEMPORARY);
     HAS(err.detail, "expired");

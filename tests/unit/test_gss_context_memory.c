@@ -38,7 +38,8 @@ static int one_login(const char *cache, struct dw_span token, struct dw_error *e
     struct dw_acceptor_options server = {.keytab = getenv("REALM_KEYTAB"), .service = "zmq@localhost"};
     struct dw_initiator_options client = {.ccache = cache};
     struct dw_event event = {.id = NULL};
-    struct dw_buf out = {0};
+    struct dw_buf out = {0}, back = {0};
+    struct dw_span plain;
     struct dw_context *theirs = NULL, *ours = NULL;
     int rc = -1;
     struct dw_cred *acceptor_cred = dw_cred_acceptor(&server, err), *initiator_cred = NULL;
@@ -59,13 +60,29 @@ static int one_login(const char *cache, struct dw_span token, struct dw_error *e
     if (!(ours = dw_context_initiate(initiator_cred, "zmq@localhost", NULL, err)))
         goto done;
     dw_buf_clear(&out, 0);
-    rc = dw_context_step(ours, DW_SPAN_NONE, &out, err);
+    if (dw_context_step(ours, DW_SPAN_NONE, &out, err) < 0)
+        goto done;
+    dw_context_free(&theirs);
+    if (!(theirs = dw_context_accept(acceptor_cred))) {
+        dw_error_set(err, DW_ERROR_INTERNAL, "no context");
+        goto done;
+    }
+    if (dw_context_step(theirs, dw_buf_span(&out), &back, err) < 0)
+        goto done;
+    dw_buf_clear(&out, 0);
+    if (dw_context_step(ours, dw_buf_span(&back), &out, err) < 0)
+        goto done;
+    dw_buf_clear(&out, 0);
+    if (dw_context_wrap(ours, DW_SPAN_OF("a"), DW_SPAN_OF("b"), &out, err) < 0)
+        goto done;
+    rc = dw_context_unwrap(theirs, out.at, dw_buf_len(&out), &plain, err);
 done:
     dw_context_free(&theirs);
     dw_context_free(&ours);
     dw_cred_free(&acceptor_cred);
     dw_cred_free(&initiator_cred);
     dw_buf_free(&out);
+    dw_buf_free(&back);
     return rc;
 }
 

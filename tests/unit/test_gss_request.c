@@ -155,6 +155,13 @@ static void reads_service_and_realm(void)
     CHECK_INT(dw_request_format(&request, &name), 0);
     CHECK_SPAN(dw_buf_span(&name), "zmq/localhost@HOME.TEST");
     dw_buf_free(&name);
+    /* The message without its frame, and whether it waits for an answer. */
+    CHECK(request.mutual && request.ap_req.at[0] == 0x6e);
+    dw_buf_free(&token);
+    r.options = DW_SPAN_OF("\x00\xdf\xff\xff\xff");
+    token = cook(&r);
+    CHECK_INT(parse(dw_buf_span(&token), &request, &err), 0);
+    CHECK(!request.mutual);
     dw_buf_free(&token);
 }
 
