@@ -75,6 +75,13 @@ static void journal(struct dw_conn *conn, const struct dw_event *event, struct d
     dw_admit_record(conn->worker->broker, conn->settings->journal, event, d);
 }
 
+void dw_admit_settle(struct dw_conn *conn)
+{
+    if (conn->past_office)
+        dw_office_leave(conn->past_office);
+    conn->past_office = NULL;
+}
+
 static void answered(void *arg, const struct dw_decision *decision)
 {
     struct dw_conn *conn = arg;
@@ -93,11 +100,14 @@ static void answered(void *arg, const struct dw_decision *decision)
     if (d->verdict != DW_ALLOW || q->is_verdict)
         journal(conn, &q->event, d);
     q->then(conn, d);
-    dw_office_leave(office);
-    if (is_later) {
-        dw_conn_pump(conn, &conn->near);
-        dw_conn_leave(conn);
+    if (!is_later) {
+        dw_office_leave(office);
+        return;
     }
+    /* Who told us the answer is not done with event and host: we go on from the loop. */
+    dw_admit_settle(conn);
+    conn->past_office = office;
+    dw_conn_leave_soon(conn);
 }
 
 static void fail(struct dw_conn *conn, dw_admit_then then, const char *why)
@@ -147,6 +157,7 @@ void dw_admit_refuse(struct dw_conn *conn, enum dw_verdict verdict, const char *
 void dw_admit_forget(struct dw_conn *conn)
 {
     struct dw_question *q = conn->question;
+    dw_admit_settle(conn);
     if (!q)
         return;
     if (q->ask) {

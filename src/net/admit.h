@@ -22,6 +22,8 @@ void dw_admit_refuse(struct dw_conn *conn, enum dw_verdict verdict, const char *
 void dw_admit_record(struct dw_broker *broker, struct dw_journal *journal, const struct dw_event *event,
                      struct dw_decision *decision);
 
+/* After an answer that came later, from the loop: what it was asked with is let go. */
+void dw_admit_settle(struct dw_conn *conn);
 /* Gives up what is being asked; forgets the question. */
 void dw_admit_forget(struct dw_conn *conn);
 /* The question took too long. */

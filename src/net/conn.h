@@ -88,6 +88,7 @@ struct dw_conn {
     bool has_ids;
     long uid, gid, pid;
     struct dw_question *question; /* until joined */
+    struct dw_office *past_office; /* where an answer has just come from */
     char *principal, *user;
     struct dw_decision *decision; /* the allow, until joined */
     struct dw_dial *dial;
@@ -102,6 +103,7 @@ struct dw_conn {
     bool user_counted;
     bool far_ready; /* the far READY has come, once */
     bool far_present; /* and the far leg is still the one that sent it */
+    bool is_answered; /* to be pumped by the timer */
     bool is_noted; /* counted at its backend */
     bool all_shut; /* at the end: our sides of both legs are */
     bool exceeding; /* it is the one that goes past limits.memory */
@@ -119,6 +121,9 @@ void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *list
 
 void dw_conn_enter(struct dw_conn *conn);
 void dw_conn_leave(struct dw_conn *conn);
+/* Leaves now, and does from the loop what leaving does: for a callback whose caller still uses what is the
+ * connection's.  The near side is pumped then. */
+void dw_conn_leave_soon(struct dw_conn *conn);
 /* Takes effects off the leg's machine until it needs more, or the other side is full. */
 void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg);
 /* Traffic from now on: both machines are open. */

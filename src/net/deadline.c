@@ -103,6 +103,14 @@ static bool is_due(struct dw_conn *conn, enum dw_deadline which, uint64_t now)
     return true;
 }
 
+void dw_conn_leave_soon(struct dw_conn *conn)
+{
+    conn->depth--;
+    conn->is_answered = true;
+    conn->armed = 1;
+    uv_timer_start(&conn->timer, timer_fired, 0, 0);
+}
+
 static uint64_t passed(const struct dw_conn *conn)
 {
     return conn->near.bytes_in + conn->near.bytes_out + conn->far.bytes_in + conn->far.bytes_out;
@@ -131,6 +139,11 @@ static void timer_fired(uv_timer_t *timer)
     uint64_t now = dw_worker_now(conn->worker);
     conn->armed = 0;
     dw_conn_enter(conn);
+    if (conn->is_answered) {
+        conn->is_answered = false;
+        dw_admit_settle(conn);
+        dw_conn_pump(conn, &conn->near);
+    }
     if (is_due(conn, DW_AT_LINGER, now))
         dw_conn_doom(conn, "ended");
     if (is_due(conn, DW_AT_HOLD, now))
