@@ -9,10 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-void dw_leg_tune(int fd)
+void dw_leg_tune(int fd, bool is_near_by)
 {
     int on = 1, idle = 30, interval = 10, probes = 3;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (is_near_by)
+        return;
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);

@@ -51,8 +51,8 @@ size_t dw_leg_waiting(const struct dw_leg *leg);
 /* Closes the socket and the poll handle; `closed` is called from the loop once the handle is gone. */
 void dw_leg_close(struct dw_leg *leg, uv_close_cb closed);
 
-/* Options of every TCP leg, set on listeners for what they accept: no delay, keepalive after 30 s of silence, three
- * probes 10 s apart. */
-void dw_leg_tune(int fd);
+/* Options of every TCP leg, set on listeners for what they accept: no delay; and keepalive after 30 s of silence, three
+ * probes 10 s apart, but towards this very machine, whose kernel ends a connection when its process does. */
+void dw_leg_tune(int fd, bool is_near_by);
 
 #endif

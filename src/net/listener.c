@@ -32,7 +32,7 @@ static int add_fd(struct dw_door *door, int family, const struct sockaddr *to, s
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     /* What is accepted inherits these. */
     if (family != AF_UNIX)
-        dw_leg_tune(fd);
+        dw_leg_tune(fd, false);
     if (family == AF_INET6) {
         const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)to;
         bool any = IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr);
