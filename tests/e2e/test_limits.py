@@ -231,7 +231,8 @@ class TestMemory(ops.Case):
         threads = self.crowd(durward)
         ops.wait_status(durward, lambda now: now["counts"]["limits.memory"] > 0)
         most = max(ops.status(durward)["buffered_bytes"] for _ in range(10))
-        self.assertLessEqual(most, self.LIMIT + MIB)
+        # One may go past the limit: by its frame as it came, and once more as it goes on.
+        self.assertLessEqual(most, self.LIMIT + 3 * MIB)
         got = set()
         for _ in range(self.CLIENTS * self.MESSAGES):
             head, body = self.recv(pull, 60)
