@@ -404,6 +404,71 @@ class TestRequests(Zap):
         self.assertFalse(durward.wait_log("forwarder left", 0.1))
 
 
+SLEEPY = """
+local durward = require("durward")
+return {
+  map = function(event) return event.domain end,
+  authorize = function(event)
+    local seconds = tonumber(event.domain:match("%d.*"))
+    if seconds then
+      durward.await.sleep(seconds)
+    end
+    return durward.allow()
+  end,
+}
+"""
+
+
+class TestWaiting(Zap):
+    """Policies that yield."""
+
+    def send_all(self, plain, domains):
+        for number, domain in enumerate(domains):
+            plain.send_multipart([b"", b"1.0", b"%d" % number, domain, b"192.0.2.7", b"", b"NULL"])
+
+    def test_each_in_its_own_time(self):
+        plain = self.asker(self.handler(SLEEPY))
+        self.send_all(plain, [b"1.5", b"0.5", b"now", b"1.0"])
+        came = [[bytes(frame) for frame in self.recv(plain)][2:6] for _ in range(4)]
+        self.assertEqual(came, [[b"2", b"200", b"OK", b"now"], [b"1", b"200", b"OK", b"0.5"],
+                                [b"3", b"200", b"OK", b"1.0"], [b"0", b"200", b"OK", b"1.5"]])
+
+    def test_more_than_are_open_at_once(self):
+        durward = self.handler(SLEEPY)
+        plain = self.asker(durward)
+        count = 3000
+        self.send_all(plain, [b"0.2"] * count)
+        numbers = sorted(int(bytes(self.recv(plain)[2])) for _ in range(count))
+        self.assertEqual(numbers, list(range(count)))
+
+    def test_too_late(self):
+        plain = self.asker(self.handler(SLEEPY, limits={"decision_seconds": 0.5}))
+        self.send_all(plain, [b"30", b"0.1"])
+        self.assertEqual([bytes(frame) for frame in self.recv(plain)][2:4], [b"1", b"200"])
+        self.assertEqual([bytes(frame) for frame in self.recv(plain)][2:4], [b"0", b"300"])
+
+    def test_a_forwarder_that_leaves_in_between(self):
+        durward = self.handler(SLEEPY)
+        plain = self.asker(durward)
+        self.send_all(plain, [b"0.5"] * 50 + [b"now"])
+        self.recv(plain)
+        plain.close(0)
+        self.assertTrue(durward.wait_log("ZAP forwarder left"))
+        self.send_all(self.asker(durward), [b"now"])
+        self.assertTrue(durward.wait_journal(2))
+
+    def test_answered_before_the_end(self):
+        durward = self.handler(SLEEPY)
+        plain = self.asker(durward)
+        self.send_all(plain, [b"0.7"] * 20 + [b"now"])
+        self.recv(plain)
+        durward.process.terminate()
+        for _ in range(20):
+            self.assertEqual(bytes(self.recv(plain)[3]), b"200")
+        self.assertEqual(durward.process.wait(kit.PATIENCE), 0)
+        durward.stop = lambda: None
+
+
 class TestExamples(Zap):
     def test_forwarder_in_c(self):
         program = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "server")
