@@ -119,7 +119,8 @@ function limit.failures(fields)
       if had < most then
         return true
       end
-      return false, ("%s: %d for %s, forgotten %g seconds after the last"):format(name, math.floor(had), key or "all", per)
+      return false, ("%s: %d for %s, forgotten %g seconds after the last"):format(name, math.floor(had),
+        key or "all", per)
     end,
     add = function(event)
       local had = counts.add(name, key_of(event) or "", 1, per, event.time)

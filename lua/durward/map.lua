@@ -122,6 +122,20 @@ function map.table(users)
   end
 end
 
+-- What each rule did with the name, a step each, and each of its substitutions.
+local function tell_steps(rules, principal, at)
+  local steps, user, why = rules:explain(principal)
+  for _, step in ipairs(steps) do
+    local name = step.rule and ("a2l rule %d"):format(step.rule) or "a2l names"
+    core.step(("%s, %s: %s: %s"):format(name, step.text or "", step.outcome, step.why or ""), at)
+    for _, edit in ipairs(step.substitutions) do
+      local sentence = edit.count == 0 and "matched nothing" or ("%s -> %s"):format(edit.before, edit.after)
+      core.step(("%s, s/%s/%s/%s: %s"):format(name, edit.pattern, edit.with, edit.global and "g" or "", sentence), at)
+    end
+  end
+  return user, why
+end
+
 --- Kerberos' auth_to_local rules, as durward.a2l has them.
 ---@param rules any  what durward.a2l.compile takes, or gave
 ---@param options? table
@@ -134,11 +148,15 @@ function map.a2l(rules, options)
     end
     rules = compiled
   end
+  local at = core.where()
   return function(event)
     if not event.principal then
       return nil, "no principal"
+    elseif core.is_detailed() then
+      return tell_steps(rules, event.principal, at)
     end
-    return rules:map(event.principal)
+    local user, why = rules:map(event.principal)
+    return user, why
   end
 end
 

@@ -2,14 +2,10 @@
 #include "cmd/check.h"
 #include "cmd/cmd.h"
 
-#include "policy/host.h"
-
-#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static int usage(FILE *out)
 {
@@ -51,43 +47,6 @@ void dw_check_tell(struct dw_check *check, enum dw_check_weight weight, const ch
     dw_buf_free(&line);
 }
 
-/* Whether a message says where, as "file:12: ..". */
-static bool has_place(const char *message)
-{
-    for (const char *colon = strchr(message, ':'); colon; colon = strchr(colon + 1, ':')) {
-        size_t digits = strspn(colon + 1, "0123456789");
-        if (digits && colon[1 + digits] == ':')
-            return true;
-    }
-    return false;
-}
-
-static void check_policy(struct dw_check *check, const char *path, const char *named_at,
-                         const char *const *refuse_users)
-{
-    const char *const paths[] = {path, NULL};
-    struct dw_host_options options = {.policies = paths, .refuse_users = refuse_users};
-    struct dw_error err = {0};
-    char first[4200];
-    snprintf(first, sizeof first, "%s:1", path);
-    if (access(path, R_OK) < 0) {
-        dw_check_tell(check, DW_CHECK_FINDING, named_at ? named_at : first, "policy %s cannot be read: %s", path,
-                      strerror(errno));
-        return;
-    }
-    dw_check_trust(check, named_at ? named_at : first, "policy", path);
-    struct dw_host *host = dw_host_new(&options, &err);
-    if (!host && has_place(err.detail)) {
-        printf("%s\n", err.detail);
-        check->findings++;
-    } else if (!host) {
-        size_t len = strlen(path);
-        bool named = !strncmp(err.detail, path, len) && !strncmp(err.detail + len, ": ", 2);
-        dw_check_tell(check, DW_CHECK_FINDING, first, "%s", err.detail + (named ? len + 2 : 0));
-    }
-    dw_host_free(&host);
-}
-
 static void check_configuration(struct dw_check *check, const char *path)
 {
     struct dw_buf findings = {0};
@@ -108,8 +67,8 @@ static void check_configuration(struct dw_check *check, const char *path)
     for (size_t i = 0; config->policies && config->policies[i]; i++) {
         char key[32];
         snprintf(key, sizeof key, "policy[%zu]", i + 1);
-        check_policy(check, config->policies[i], dw_config_where(config, NULL, key),
-                     (const char *const *)config->refuse_users);
+        dw_check_policy(check, config->policies[i], dw_config_where(config, NULL, key),
+                        (const char *const *)config->refuse_users);
     }
     dw_check_world(check, config);
     dw_config_release(&config);
@@ -134,7 +93,7 @@ int dw_cmd_check(int argc, char **argv)
     if (config)
         check_configuration(&check, config);
     for (; optind < argc; optind++)
-        check_policy(&check, argv[optind], NULL, NULL);
+        dw_check_policy(&check, argv[optind], NULL, NULL);
     dw_buf_free(&check.told);
     if (fflush(stdout) != 0)
         return 1;

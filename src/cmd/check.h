@@ -20,6 +20,10 @@ void dw_check_tell(struct dw_check *check, enum dw_check_weight weight, const ch
 
 /* Files and folders that the configuration names: there, ours to use, and nobody else's. */
 void dw_check_world(struct dw_check *check, const struct dw_config *config);
+/* A policy: it loads, its hooks name only what there is, its rules hold no trap, nobody else can change it.
+ * `named_at` is where the configuration names it, or NULL. */
+void dw_check_policy(struct dw_check *check, const char *path, const char *named_at,
+                     const char *const *refuse_users);
 /* A file of code or configuration that others could change is a finding; `what` names it. */
 void dw_check_trust(struct dw_check *check, const char *where, const char *what, const char *path);
 

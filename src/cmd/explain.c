@@ -360,7 +360,7 @@ static void on_done(void *arg, const struct dw_decision *d)
 static int explain(struct request *r)
 {
     static const char *const refuse[] = {"root", NULL}; /* as the configuration has it unless told otherwise */
-    struct dw_host_options options = {.policies = r->policies, .refuse_users = refuse};
+    struct dw_host_options options = {.policies = r->policies, .refuse_users = refuse, .detailed = true};
     struct dw_error err = {0};
     struct dw_event event;
     struct dw_event_store *store = NULL;

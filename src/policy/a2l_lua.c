@@ -4,10 +4,12 @@
  * nothing is lost when Lua raises while they are handed over. */
 #include "base/text.h"
 #include "map/a2l.h"
+#include "policy/decision_lua.h"
 #include "policy/doors.h"
 #include "policy/inside.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 
 #define TYPE "durward.a2l.rules"
 
@@ -200,6 +202,28 @@ static void read_options(lua_State *L, int index, struct dw_a2l_options *options
         read_names(L, options);
 }
 
+/* What is suspicious about rules, to be told by `durward check`.  Its time is not the policy's. */
+static void note_findings(lua_State *L, struct object *o)
+{
+    bool inside = lua_rawgetp(L, LUA_REGISTRYINDEX, &dw_host_key) != LUA_TNIL;
+    lua_pop(L, 1);
+    struct dw_host *host = inside ? dw_host_of(L) : NULL;
+    if (!host || !host->findings || !o->a2l)
+        return;
+    dw_lua_push_culprit(L);
+    const char *where = lua_isnil(L, -1) ? host->policies[host->policy_count - 1].file : lua_tostring(L, -1);
+    dw_a2l_lint(o->a2l, &o->findings);
+    for (size_t i = 0; i < o->findings.count; i++) {
+        const struct dw_a2l_finding *f = &o->findings.list[i];
+        char rule[32] = "";
+        if (f->rule)
+            snprintf(rule, sizeof rule, " rule %zu", f->rule);
+        dw_buf_printf(host->findings, "%s: a2l%s: %.*s\n", where, rule, (int)f->message.len, f->message.at);
+    }
+    lua_pop(L, 1);
+    forget(o);
+}
+
 static int compile(lua_State *L)
 {
     struct dw_a2l_options options = {.dialect = DW_A2L_MIT};
@@ -217,6 +241,7 @@ static int compile(lua_State *L)
     o->dialect = options.dialect;
     o->a2l = dw_a2l_compile(rules, count, &options, &code, &err);
     charge(L, since);
+    note_findings(L, o);
     return o->a2l ? 1 : fail(L, code, &err);
 }
 
@@ -244,6 +269,7 @@ static int from_krb5_conf(lua_State *L)
     uint64_t since = dw_budget_clock();
     o->a2l = dw_a2l_from_krb5_conf(path, &code, &err);
     charge(L, since);
+    note_findings(L, o);
     return o->a2l ? 1 : fail(L, code, &err);
 }
 

@@ -30,6 +30,14 @@ static int core_step(lua_State *L)
     return 0;
 }
 
+/* is_detailed(): whether whoever asks wants each step told */
+static int core_is_detailed(lua_State *L)
+{
+    const struct dw_host *host = lua_touserdata(L, lua_upvalueindex(1));
+    lua_pushboolean(L, host && host->detailed);
+    return 1;
+}
+
 /* decision(verdict, fields, rule) */
 static int core_decision(lua_State *L)
 {
@@ -242,5 +250,8 @@ int dw_lua_open_core(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &dw_host_key);
     lua_pushcclosure(L, core_step, 1);
     lua_setfield(L, -2, "step");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &dw_host_key);
+    lua_pushcclosure(L, core_is_detailed, 1);
+    lua_setfield(L, -2, "is_detailed");
     return 1;
 }

@@ -197,6 +197,8 @@ struct dw_host *dw_host_new(const struct dw_host_options *options, struct dw_err
     dw_budget_end(b);
     if (options->keeper)
         host->keeper = *options->keeper;
+    host->detailed = options->detailed;
+    host->findings = options->findings;
     snprintf(host->scope, sizeof host->scope, "%s", options->scope ? options->scope : "");
     host->loading = true;
     if (copy_refused(host, options->refuse_users) < 0 || !(host->L = lua_newstate(dw_budget_alloc, b)))
@@ -214,6 +216,7 @@ struct dw_host *dw_host_new(const struct dw_host_options *options, struct dw_err
     EVP_MD_CTX_free(host->digest);
     host->digest = NULL;
     host->loading = false;
+    host->findings = NULL;
     lua_settop(host->L, 0);
     lua_gc(host->L, LUA_GCCOLLECT);
     return host;

@@ -10,6 +10,7 @@
 #define DW_POLICY_HOST_H
 
 #include "auth/decision.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "policy/want.h"
 
@@ -21,6 +22,8 @@ struct dw_host_options {
     size_t memory; /* octets one call may add; 0: 16 MiB */
     double seconds; /* wall clock of one call of a script; 0: 5 */
     long instructions; /* of one call; 0: 10 million */
+    bool detailed; /* traces tell each step of a mapping; for tools */
+    struct dw_buf *findings; /* not NULL: what is suspicious about the a2l rules that are loaded, a line each */
     const char *scope; /* hosts of one scope count together in durward.limit; NULL: the common one */
     const struct dw_keeper *keeper; /* fulfils what hooks wait for; copied; NULL: nobody does, or see dw_host_keep */
 };

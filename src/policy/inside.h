@@ -33,6 +33,8 @@ struct dw_host {
     struct dw_policy *policies;
     size_t policy_count;
     char **refuse_users;
+    bool detailed; /* this and the next: as in struct dw_host_options */
+    struct dw_buf *findings;
     char scope[32]; /* what durward.limit counts in */
     char sha256[65];
     struct dw_thread spare[8];

@@ -49,7 +49,8 @@ static int kit_open(lua_State *L)
     static atomic_uint opened;
     char scope[32];
     snprintf(scope, sizeof scope, "kit %u", atomic_fetch_add(&opened, 1) + 1);
-    struct dw_host_options options = {.policies = policies, .refuse_users = refuse, .scope = scope};
+    struct dw_host_options options = {
+        .policies = policies, .refuse_users = refuse, .detailed = true, .scope = scope};
     *host = dw_host_new(&options, &err);
     if (*host)
         return 1;
@@ -107,10 +108,17 @@ static void push_fields(lua_State *L, const struct dw_field *fields)
 {
     lua_newtable(L);
     for (const struct dw_field *f = fields; f->name; f++) {
-        if (f->kind == DW_FIELD_GROUP)
+        if (f->kind == DW_FIELD_GROUP) {
             push_fields(L, f->fields);
-        else
+        } else if (f->kind == DW_FIELD_PRINCIPAL) {
+            lua_newtable(L);
+            for (const char *const *part = dw_principal_fields; *part; part++) {
+                lua_pushboolean(L, 1);
+                lua_setfield(L, -2, *part);
+            }
+        } else {
             lua_pushboolean(L, 1);
+        }
         lua_setfield(L, -2, f->name);
     }
 }

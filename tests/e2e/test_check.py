@@ -157,6 +157,27 @@ class Check(unittest.TestCase):
         self.assertTrue(first.startswith(self.path("bad.lua:3:")), first)
         self.assertTrue(last.startswith(self.path("none.lua:1: policy")), last)
 
+    def test_hooks_and_rules_are_read(self):
+        self.write("policy.lua", """local durward = require("durward")
+local help = require("help")
+return {
+  map = durward.map.a2l({ "RULE:[1:$1](.*)s/a*/b/g", "DEFAULT" }, { default_realm = "HOME.EXAMPLE" }),
+  authorize = function(event)
+    return help(event) or event.usr or tostrng(event)
+  end,
+}
+""")
+        self.write("help.lua", "return function(event)\n  return event.nam\nend\n", 0o666)
+        done = self.check(self.path("policy.lua"))
+        lines = done.stdout.replace(self.dir + "/", "").splitlines()
+        for line, text in zip(lines, ["help.lua:1: module help.lua can be changed by anyone (mode 0666)",
+                                      "policy.lua:6: unknown event field 'usr', did you mean 'user'?",
+                                      "policy.lua:6: undefined name 'tostrng', did you mean 'tostring'?",
+                                      "help.lua:2: unknown event field 'nam'",
+                                      "policy.lua:4: a2l rule 1: a* can match the empty string"]):
+            self.assertTrue(line.startswith(text), "%r, wanted %r" % (line, text))
+        self.assertEqual((done.returncode, len(lines)), (1, 5), done.stdout)
+
     def test_usage(self):
         self.write("c.lua", GOOD)
         for arguments in ([], ["-c"], ["-x"], ["-c", self.path("c.lua"), self.path("policy.lua")],

@@ -48,4 +48,26 @@ describe("map", function()
       assert.equal("policy.lua:2: " .. case[2], why)
     end)
   end
+
+  it("tells each a2l rule and substitution to who asks why", function()
+    local decision = support.policy([[return { map = map.a2l({
+      "RULE:[2:$1;$2](^.*;admin$)s/;admin$//",
+      "RULE:[1:$1@$0](.*@HOME)s/@HOME/@home/s/@.*//gs/x/y/",
+      }, { default_realm = "X" }), authorize = rule.allow('it') }]]):decide({ principal = "alice@HOME" })
+    assert.equal("alice", decision.user)
+    local steps = {}
+    for i, step in ipairs(decision.trace) do
+      steps[i] = step.text
+    end
+    assert.same({
+      "a2l rule 1, RULE:[2:$1;$2](^.*;admin$)s/;admin$//: skipped: it is for names of 2 components, this one has 1",
+      "a2l rule 2, RULE:[1:$1@$0](.*@HOME)s/@HOME/@home/s/@.*//gs/x/y/: matched: maps to alice",
+      "a2l rule 2, s/@HOME/@home/: alice@HOME -> alice@home",
+      "a2l rule 2, s/@.*//g: alice@home -> alice",
+      "a2l rule 2, s/x/y/: matched nothing",
+      "user is alice",
+      'rule "it" matched: allow',
+    }, steps)
+    assert.truthy(decision.trace[1].at:find(":1$"))
+  end)
 end)

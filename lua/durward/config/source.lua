@@ -46,7 +46,7 @@ end
 --- The source has compiled, so every token ends.
 ---@param text string
 ---@return durward.config.Token[]
-local function tokens_of(text)
+function source.tokens(text)
   local tokens, at, line = {}, 1, 1
   local function take(kind, last, word)
     local raw = text:sub(at, last)
@@ -358,7 +358,7 @@ end
 ---@return table twice  keys that one constructor has more than once
 function source.scan(text, file, resolve)
   local scan = setmetatable({
-    tokens = tokens_of(text), file = file, names = {}, scopes = {}, twice = {}, resolve = resolve,
+    tokens = source.tokens(text), file = file, names = {}, scopes = {}, twice = {}, resolve = resolve,
   }, Scan)
   local root = scan:statements() or { line = 1, file = file }
   local seen = {}
