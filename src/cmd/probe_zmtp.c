@@ -36,7 +36,8 @@ struct probe {
     struct dw_machine *machine;
     struct dw_cred *cred;
     struct dw_buf ccache; /* the default one's name */
-    bool context_done, server_ready, done;
+    const char *what; /* the protocol that was asked for */
+    bool context_done, server_ready, closed;
 };
 
 static double now_ms(void)
@@ -292,6 +293,7 @@ static int receive(struct probe *p, double deadline)
     size_t len;
     uint8_t *room = dw_machine_room(p->machine, scratch, sizeof scratch, &len);
     ssize_t n = room ? read(p->fd, room, len) : -1;
+    p->closed = n == 0 || (n < 0 && errno == ECONNRESET);
     if (n <= 0)
         return failed(p, dw_zmtp_peer_state(p->machine), "the server closed the connection", cause_of_close(p));
     dw_machine_filled(p->machine, room, (size_t)n);
@@ -332,9 +334,9 @@ static int login(struct probe *p)
 
 /* -- the command line --------------------------------------------------------------------------------------- */
 
-static int usage(const char *what, const char *word)
+static int usage(const struct probe *p, const char *what, const char *word)
 {
-    fprintf(stderr, "durward probe zmtp: %s%s%s\n\n", what, word ? " " : "", word ? word : "");
+    fprintf(stderr, "durward probe %s: %s%s%s\n\n", p->what, what, word ? " " : "", word ? word : "");
     return 2;
 }
 
@@ -367,23 +369,23 @@ static int parse(struct probe *p, int argc, char **argv)
         case TIMEOUT: p->timeout = strtod(optarg, NULL); break;
         case PROPERTY:
             if (!strchr(optarg, '=') || p->property_count == MOST_PROPERTIES)
-                return usage("--property takes NAME=VALUE:", optarg);
+                return usage(p, "--property takes NAME=VALUE:", optarg);
             p->properties[p->property_count++] = optarg;
             break;
         default: fputc('\n', stderr); return 2;
         }
     }
     if (optind + 1 != argc)
-        return usage(optind == argc ? "a URL is needed" : "one URL only, not also",
+        return usage(p, optind == argc ? "a URL is needed" : "one URL only, not also",
                      optind == argc ? NULL : argv[argc - 1]);
     if (!(p->timeout > 0))
-        return usage("--timeout takes a number of seconds", NULL);
+        return usage(p, "--timeout takes a number of seconds", NULL);
     if (p->type && !dw_socket_type_known(dw_span_str(p->type)))
-        return usage("--type takes a socket type such as DEALER, not", p->type);
+        return usage(p, "--type takes a socket type such as DEALER, not", p->type);
     p->url = argv[optind];
     struct dw_error err = {0};
     if (dw_address_parse(&p->address, p->url, &err) < 0)
-        return usage(err.detail, NULL);
+        return usage(p, err.detail, NULL);
     if (!p->service) {
         snprintf(p->default_service, sizeof p->default_service, "zmq@%s",
                  p->address.scheme == DW_TCP ? p->address.host : "localhost");
@@ -392,19 +394,44 @@ static int parse(struct probe *p, int argc, char **argv)
     return 0;
 }
 
+static void release(struct probe *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    dw_machine_free(&p->machine);
+    dw_cred_free(&p->cred);
+    dw_buf_free(&p->ccache);
+    dw_address_clear(&p->address);
+}
+
 int dw_probe_zmtp(int argc, char **argv)
 {
-    struct probe p = {.timeout = 15, .fd = -1};
+    struct probe p = {.timeout = 15, .fd = -1, .what = "zmtp"};
     int rc = parse(&p, argc, argv);
     if (rc == 0) {
         p.started = now_ms();
         rc = login(&p) < 0 ? 1 : 0;
     }
-    if (p.fd >= 0)
-        close(p.fd);
-    dw_machine_free(&p.machine);
-    dw_cred_free(&p.cred);
-    dw_buf_free(&p.ccache);
-    dw_address_clear(&p.address);
+    release(&p);
+    return rc;
+}
+
+/* A server asks its handler when the context is whole, and sends READY to those that it lets in. */
+int dw_probe_zap(int argc, char **argv)
+{
+    struct probe p = {.timeout = 15, .fd = -1, .what = "zap"};
+    int rc = parse(&p, argc, argv);
+    if (rc == 0) {
+        p.started = now_ms();
+        login(&p);
+        rc = p.server_ready ? 1 : p.context_done && p.closed ? 0 : 4;
+        tell(&p, "verdict",
+             rc == 1
+                 ? "LET IN: if the handler refuses this principal, the server does not honour refusals; give it "
+                   "durward's, which hold"
+             : rc == 0 ? "kept out: the server honours its handler's refusal"
+                       : "cannot be told: the login did not come as far as the handler");
+    }
+    release(&p);
     return rc;
 }

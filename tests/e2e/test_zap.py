@@ -469,6 +469,46 @@ class TestWaiting(Zap):
         durward.stop = lambda: None
 
 
+class TestProbe(Zap):
+    """Whether a given server honours refusals."""
+
+    def probe(self, server, user):
+        return kit.run_durward("probe", "zap", server.endpoint, "--service", "zmq@localhost",
+                               env=self.lab.environment(self.lab.cache(user)))
+
+    def test_refusals_that_hold(self):
+        server = self.server(self.handler().way, "gssapi")
+        for user, code, verdict in (("bob", 0, "kept out"), ("admin/admin", 0, "kept out"), ("alice", 1, "LET IN")):
+            done = self.probe(server, user)
+            self.assertEqual((done.returncode, verdict in done.stdout), (code, True), done.stdout)
+        self.assertEqual(self.probe(server, "nobody").returncode, 4)
+
+    def test_a_refusal_that_does_not(self):
+        """What the library does with an ordinary handler's refusal: released versions let the client in."""
+        naive = self.context.socket(zmq.ROUTER)
+        self.addCleanup(naive.close, 0)
+        way = "ipc://" + os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "naive")
+        naive.bind(way)
+        server = self.server(way, "gssapi")
+        thread = threading.Thread(target=self.refuse, args=(naive,))
+        thread.start()
+        done = self.probe(server, "alice")
+        thread.join()
+        self.assertEqual(done.returncode, 1 if zmq.zmq_version_info() <= (4, 3, 5) else 0, done.stdout)
+
+    @staticmethod
+    def refuse(naive):
+        if naive.poll(int(kit.PATIENCE * 1000)):
+            frames = naive.recv_multipart()
+            delimiter = frames.index(b"", 1)
+            naive.send_multipart(frames[:delimiter + 3] + [b"400", b"no", b"", b""])
+
+    def test_usage(self):
+        done = kit.run_durward("probe", "zap", "nonsense")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("durward probe zap:", done.stderr)
+
+
 class TestExamples(Zap):
     def test_forwarder_in_c(self):
         program = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "server")
