@@ -15,7 +15,7 @@ local function check(name, ...)
   local words = { ... }
   for _, word in ipairs(words) do
     if type(word) ~= "string" or word == "" then
-      core.misuse(("%s: expected the names of groups, got %s"):format(name, word == "" and "an empty one" or type(word)))
+      core.misuse(("%s: expected names of groups, got %s"):format(name, word == "" and "an empty one" or type(word)))
     end
   end
   if #words == 0 then

@@ -4,7 +4,8 @@
 --     local decision = policy:decide({ front = "zmtp", principal = "mary@HOME.EXAMPLE" })
 --     assert.same({ "allow", "staff on duty" }, { decision.verdict, decision.rule })
 --
--- A policy runs as in the broker: in a state of its own, with the same limits and the same last words in C.
+-- A policy runs as in the broker: in a state of its own, with the same limits and the same last words in C.  What it
+-- looks up is given as stubs; a look-up without one is an error that names it.  Nothing sleeps.
 
 local core = require("durward.core")
 local host = require("durward.kit.host")
@@ -16,10 +17,75 @@ local kit = {}
 local Policy = {}
 Policy.__index = Policy
 
-local OPTIONS = { "refuse_users" }
+local OPTIONS = { "refuse_users", "time", "dns", "groups", "group_files", "rosters", "roster" }
 
 ---@class durward.kit.Options
 ---@field refuse_users? string[]  as in the configuration; { "root" }
+---@field time? number|string  the clock of events that name no time of their own
+---@field dns? table<string, table<string, any[]>|string|false>  { ["a.example"] = { TXT = { "x" } } }; false: none
+---@field groups? table<string, string[]|string|false>  the system's groups of each user; false: no such user
+---@field group_files? table<string, table<string, string[]>>  by the path that the policy names; not read then
+---@field rosters? table<string, table<string, table>>  rows by roster and key; the file is not read then
+---@field roster? table<string, table>  rows of the roster that is called "roster"
+
+local function misuse(format, ...)
+  error(("kit.load: " .. format):format(...), 4)
+end
+
+local function entries(options, name)
+  local found = options[name] or {}
+  if type(found) ~= "table" then
+    misuse("option '%s' is a %s, not a table", name, type(found))
+  end
+  return pairs(found)
+end
+
+-- The answers by what is asked for, as the trace names it.
+local function stubs_of(options)
+  local stubs = { answers = {}, failed = {}, tables = {} }
+  local function set(key, value, missing)
+    if type(value) == "table" then
+      stubs.answers[key] = value
+    elseif value == false or type(value) == "string" then
+      stubs.failed[key] = value or missing
+    else
+      misuse("the stub for %s is a %s, not a table, a failure's text, or false", key, type(value))
+    end
+  end
+  for name, records in entries(options, "dns") do
+    for _, record in ipairs({ "A", "AAAA", "TXT", "SRV" }) do
+      local value = records
+      if type(records) == "table" then
+        value = records[record] == nil and ("no %s record"):format(record) or records[record]
+      end
+      set(("%s %s"):format(record, name), value, "no such name")
+    end
+    for record in pairs(type(records) == "table" and records or {}) do
+      if not ({ A = 1, AAAA = 1, TXT = 1, SRV = 1 })[record] then
+        misuse("dns: '%s' has the record '%s'; there are A, AAAA, TXT and SRV", name, tostring(record))
+      end
+    end
+  end
+  for user, groups in entries(options, "groups") do
+    set("groups " .. user, groups, ("the system knows no user '%s'"):format(user))
+  end
+  local function source(word, rows)
+    stubs.tables[word] = true
+    for key, row in pairs(rows) do
+      set(word .. " " .. key, row)
+    end
+  end
+  for path, users in entries(options, "group_files") do
+    source("groups:" .. path, users)
+  end
+  for name, rows in entries(options, "rosters") do
+    source("roster:" .. name, rows)
+  end
+  if options.roster then
+    source("roster:roster", options.roster)
+  end
+  return stubs
+end
 
 --- Loads a policy file, or a list of them; raises, at the caller's line, what is wrong with it.
 ---@param path string|string[]
@@ -33,17 +99,22 @@ function kit.load(path, options)
     end
   end
   for name in pairs(options or {}) do
-    if name ~= "refuse_users" then
+    local known = false
+    for _, option in ipairs(OPTIONS) do
+      known = known or name == option
+    end
+    if not known then
       local nearest = core.nearest(tostring(name), OPTIONS)
       local hint = nearest and (", did you mean '%s'?"):format(nearest) or ""
       error(("kit.load: unknown option '%s'%s"):format(name, hint), 2)
     end
   end
-  local opened, why = host.open(paths, options and options.refuse_users or { "root" })
+  options = options or {}
+  local opened, why = host.open(paths, options.refuse_users or { "root" }, stubs_of(options))
   if not opened then
     error(why, 2)
   end
-  return setmetatable({ host = opened, sha256 = host.sha256(opened) }, Policy)
+  return setmetatable({ host = opened, sha256 = host.sha256(opened), time = options.time }, Policy)
 end
 
 local function ask(policy, event, stage)
@@ -55,6 +126,7 @@ local function ask(policy, event, stage)
     copy[name] = value
   end
   copy.stage = stage or copy.stage
+  copy.time = copy.time or policy.time
   local decision, why = host.ask(policy.host, copy)
   if not decision then
     error(why, 3)

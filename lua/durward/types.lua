@@ -126,4 +126,13 @@
 ---@field keytab? string
 ---@field hostname? string
 ---@field policy? string  the file whose word stands
----@field trace { hook: string, text: string, at: string? }[]
+---@field trace durward.kit.Step[]
+
+---@class durward.kit.Step
+---@field hook string
+---@field text string
+---@field at? string
+---@field want? string  of a look-up: "TXT", "groups", "roster:staff"
+---@field key? string
+---@field answer? any
+---@field failed? string  why there is no answer

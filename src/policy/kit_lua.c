@@ -6,6 +6,7 @@
 #include "policy/ask.h"
 #include "policy/doors.h"
 #include "policy/json_lua.h"
+#include "policy/stubs.h"
 
 #include <lauxlib.h>
 #include <stdatomic.h>
@@ -14,13 +15,30 @@
 #include <time.h>
 
 #define TYPE "durward.kit.host"
+enum { DECISION_SECONDS = 5 };
 
 /* The host. */
 
+struct bench {
+    struct dw_host *host;
+    struct dw_stubs stubs;
+};
+
 static int host_free(lua_State *L)
 {
-    dw_host_free(luaL_checkudata(L, 1, TYPE));
+    struct bench *b = luaL_checkudata(L, 1, TYPE);
+    dw_host_free(&b->host);
+    dw_stubs_clear(&b->stubs);
     return 0;
+}
+
+static void take_stubs(lua_State *L, const char *field, json_t **into)
+{
+    json_t **box = dw_lua_push_json_box(L);
+    lua_getfield(L, 3, field);
+    *box = dw_lua_to_json(L, -1);
+    *into = json_incref(*box);
+    lua_pop(L, 2);
 }
 
 static const char **push_list(lua_State *L, int index)
@@ -36,23 +54,29 @@ static const char **push_list(lua_State *L, int index)
     return list;
 }
 
-/* open(policies, refuse_users): a host, or nil and why. */
+/* open(policies, refuse_users, { answers =, failed =, tables = }): a host, or nil and why. */
 static int kit_open(lua_State *L)
 {
     struct dw_error err;
-    lua_settop(L, 2);
+    lua_settop(L, 3);
+    luaL_checktype(L, 3, LUA_TTABLE);
     const char **policies = push_list(L, 1), **refuse = push_list(L, 2);
-    struct dw_host **host = lua_newuserdatauv(L, sizeof *host, 0);
-    *host = NULL;
+    struct bench *b = lua_newuserdatauv(L, sizeof *b, 0);
+    *b = (struct bench){.stubs = {.missing = "no stub for ", .seconds = DECISION_SECONDS}};
     luaL_setmetatable(L, TYPE);
+    take_stubs(L, "answers", &b->stubs.answers);
+    take_stubs(L, "failed", &b->stubs.failed);
+    take_stubs(L, "tables", &b->stubs.tables);
+    struct dw_keeper keeper;
+    dw_stubs_keeper(&b->stubs, &keeper);
     /* What one spec counts is nothing to another. */
     static atomic_uint opened;
     char scope[32];
     snprintf(scope, sizeof scope, "kit %u", atomic_fetch_add(&opened, 1) + 1);
     struct dw_host_options options = {
-        .policies = policies, .refuse_users = refuse, .detailed = true, .scope = scope};
-    *host = dw_host_new(&options, &err);
-    if (*host)
+        .policies = policies, .refuse_users = refuse, .detailed = true, .scope = scope, .keeper = &keeper};
+    b->host = dw_host_new(&options, &err);
+    if (b->host)
         return 1;
     lua_pushnil(L);
     lua_pushstring(L, err.detail);
@@ -72,8 +96,8 @@ static void on_done(void *arg, const struct dw_decision *d)
 /* ask(host, event): the decision as a table, or nil and why the event is none. */
 static int kit_ask(lua_State *L)
 {
-    struct dw_host **host = luaL_checkudata(L, 1, TYPE);
-    luaL_argcheck(L, *host, 1, "this host is closed");
+    struct bench *b = luaL_checkudata(L, 1, TYPE);
+    luaL_argcheck(L, b->host, 1, "this host is closed");
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     json_t **in = dw_lua_push_json_box(L), **out = dw_lua_push_json_box(L);
@@ -88,7 +112,8 @@ static int kit_ask(lua_State *L)
     }
     if (event.time == 0)
         event.time = (long long)time(NULL) * 1000000;
-    dw_ask_start(*host, &event, event.stage == DW_STAGE_AUTHORIZE ? DW_STAGE_MAP : event.stage, on_done, out);
+    b->stubs.slept = 0;
+    dw_ask_start(b->host, &event, event.stage == DW_STAGE_AUTHORIZE ? DW_STAGE_MAP : event.stage, on_done, out);
     dw_event_store_free(&store);
     if (!*out)
         return luaL_error(L, "out of memory");
@@ -98,9 +123,9 @@ static int kit_ask(lua_State *L)
 
 static int kit_sha256(lua_State *L)
 {
-    struct dw_host **host = luaL_checkudata(L, 1, TYPE);
-    luaL_argcheck(L, *host, 1, "this host is closed");
-    lua_pushstring(L, dw_host_sha256(*host));
+    struct bench *b = luaL_checkudata(L, 1, TYPE);
+    luaL_argcheck(L, b->host, 1, "this host is closed");
+    lua_pushstring(L, dw_host_sha256(b->host));
     return 1;
 }
 
