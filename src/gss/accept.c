@@ -188,16 +188,18 @@ static bool same(const krb5_data *a, const krb5_data *b)
     return dw_span_equal(dw_span_make(a->data, a->length), dw_span_make(b->data, b->length));
 }
 
-/* The tolerated clock skew lets a ticket in that has ended; it does not lengthen the life of one that has time left. */
-static void set_lifetime(struct login *l, struct dw_context *ctx)
+/* The library tolerates some clock skew and takes a ticket that has just ended; a connection may not outlive its ticket,
+ * so for us it has. */
+static int set_lifetime(struct login *l, struct dw_context *ctx, struct dw_error *err)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t end = (uint32_t)l->ticket->enc_part2->times.endtime; /* unsigned: until 2106 */
     if (end <= now.tv_sec)
-        end += l->held->clockskew;
+        return tell(l, KRB5KRB_AP_ERR_TKT_EXPIRED, err);
     ctx->expires = (double)end;
-    ctx->lifetime = end > now.tv_sec ? (uint32_t)(end - now.tv_sec) : 0;
+    ctx->lifetime = (uint32_t)(end - now.tv_sec);
+    return 0;
 }
 
 static int know_peer(struct login *l, struct dw_context *ctx, struct dw_error *err)
@@ -211,7 +213,8 @@ static int know_peer(struct login *l, struct dw_context *ctx, struct dw_error *e
     ctx->anonymous = (ticket->flags & TKT_FLG_ANONYMOUS) ||
                      krb5_principal_compare_any_realm(l->krb5, ticket->client, krb5_anonymous_principal()) ||
                      same(&ticket->client->realm, krb5_anonymous_realm());
-    set_lifetime(l, ctx);
+    if (set_lifetime(l, ctx, err) < 0)
+        return -1;
     return dw_facts_gather(l->krb5, l->auth, &ctx->facts, err);
 }
 

@@ -37,8 +37,8 @@ int dw_context_step(struct dw_context *ctx, struct dw_span token, struct dw_buf 
 const char *dw_context_peer(const struct dw_context *ctx); /* full principal name, quoted; borrowed */
 const char *dw_context_target(const struct dw_context *ctx); /* acceptor's own name that the ticket was for */
 bool dw_context_is_anonymous(const struct dw_context *ctx);
-/* Seconds since 1970; 0: without end.  An acceptor lets in a ticket that ended within the clock skew that krb5.conf
- * tolerates; only then is this the ticket's end and that skew. */
+/* Seconds since 1970; 0: without end.  The ticket's own end: a ticket that is past it is refused as expired, whatever
+ * clock skew krb5.conf tolerates. */
 double dw_context_expires(const struct dw_context *ctx);
 /* Fills event->gss (and nothing else); its lists live until dw_context_settle, and are empty from then on.  Only what
  * stands authenticated in the ticket is listed; a PAC once, whole. */

@@ -48,18 +48,6 @@ static const char *without_type(const char *path)
     return strncmp(path, "FILE:", 5) == 0 ? path + 5 : path;
 }
 
-/* Read as the library reads it (RFC 4120 leaves the amount open; the library's default is five minutes). */
-static int clockskew_of(krb5_context krb5)
-{
-    profile_t profile = NULL;
-    int seconds = 300;
-    if (krb5_get_profile(krb5, &profile))
-        return seconds;
-    profile_get_integer(profile, "libdefaults", "clockskew", NULL, 300, &seconds);
-    profile_release(profile);
-    return seconds;
-}
-
 /* What an acceptor needs in every handshake, made once.  The keytab copy goes over to `held`. */
 static int equip_acceptor(struct dw_held *held, struct dw_keytab_copy *copy, const char *rcache, const char *path,
                           struct dw_error *err)
@@ -67,7 +55,6 @@ static int equip_acceptor(struct dw_held *held, struct dw_keytab_copy *copy, con
     krb5_error_code code = 0;
     held->keytab_copy = copy->keytab;
     copy->keytab = NULL;
-    held->clockskew = clockskew_of(held->krb5);
     if (copy->principals == 1)
         code = krb5_parse_name(held->krb5, copy->principal, &held->only);
     if (code)

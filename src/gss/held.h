@@ -21,7 +21,6 @@ struct dw_held {
     krb5_keytab keytab_copy;
     krb5_principal only; /* its one principal; NULL when its keytab copy has several */
     krb5_rcache rcache; /* NULL: none */
-    int clockskew; /* seconds by which tickets may have ended */
 
     char *ccache; /* an initiator's cache, as the library names it */
     char *keytab; /* "FILE:.." or an empty one in memory: never the environment's */

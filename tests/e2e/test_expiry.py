@@ -126,16 +126,6 @@ class TestExpiry(ops.Case):
         self.assertEqual(bytes(self.recv(self.router)[-1]), b"second")
         self.assertGreaterEqual(len(durward.journal(verdict="allow")), 2)
 
-    def with_skew(self, seconds, **more):
-        """A broker whose krb5.conf tolerates clocks that differ by so much."""
-        path = self.lab.dir + "/skew-%d.conf" % seconds
-        with open(self.lab.dir + "/krb5.conf", encoding="utf-8") as sound, open(path, "w", encoding="utf-8") as file:
-            file.write(sound.read().replace("[libdefaults]", "[libdefaults]\n    clockskew = %d" % seconds))
-        durward = self.serve({"zmtp": [ops.listener(self.endpoint(self.router), **more)], "workers": 1}, kit.POLICY,
-                             env={"KRB5_CONFIG": path})
-        durward.port = ops.port_of(durward)
-        return durward
-
     def late(self, durward):
         """A client whose ticket has ended a second ago or two, which has sent its token."""
         client = self.client(durward.port, cache=self.lab.ticket("alice", "2s"))
@@ -146,8 +136,8 @@ class TestExpiry(ops.Case):
         return client
 
     def test_an_expired_ticket(self):
-        """A new one cures it: the client is not held, and not told to stay away."""
-        durward = self.with_skew(1, on_deny="error")
+        """However much clocks may differ.  A new one cures it: the client is not held, and not told to stay away."""
+        durward = self.broker(self.router, on_deny="error")
         client = self.late(durward)
         self.assertTrue(client.closes())
         self.assertNotIn(b"ERROR", client.rest)
@@ -155,21 +145,6 @@ class TestExpiry(ops.Case):
         self.says(durward, r"handshake failed .*(?i:expired|skew)")
         ops.wait_empty(durward)
         self.silent(self.router, 0.2)
-
-    def test_a_ticket_that_ended_within_the_clock_skew(self):
-        """It may be let in, as the library does, but lives no longer than the skew."""
-        durward = self.with_skew(8)
-        client = self.late(durward)
-        with contextlib.suppress(wire.Ended, OSError):
-            client.context.step(client.read_command()[1][4:])
-            client.send(wire.frame(wire.COMMAND, b""))
-            client.read_ready()
-            client.send_ready([("Socket-Type", "DEALER"), ("Identity", b"")])
-        watch = ops.Stopwatch()
-        self.assertTrue(client.closes())
-        self.assertLess(watch.seconds(), 9)
-        client.close()
-        ops.wait_empty(durward)
 
 
 if __name__ == "__main__":
