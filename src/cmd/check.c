@@ -78,6 +78,7 @@ int dw_cmd_check(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const char *const refuse_unless_told[] = {"root", NULL}; /* as the configuration has it */
     struct dw_check check = {0};
     const char *config = NULL;
     int option;
@@ -93,7 +94,7 @@ int dw_cmd_check(int argc, char **argv)
     if (config)
         check_configuration(&check, config);
     for (; optind < argc; optind++)
-        dw_check_policy(&check, argv[optind], NULL, NULL);
+        dw_check_policy(&check, argv[optind], NULL, refuse_unless_told);
     dw_buf_free(&check.told);
     if (fflush(stdout) != 0)
         return 1;

@@ -202,6 +202,14 @@ static void read_options(lua_State *L, int index, struct dw_a2l_options *options
         read_names(L, options);
 }
 
+static bool refuses(const struct dw_host *host, const char *user)
+{
+    for (size_t i = 0; host->refuse_users && host->refuse_users[i]; i++)
+        if (strcmp(host->refuse_users[i], user) == 0)
+            return true;
+    return false;
+}
+
 /* What is suspicious about rules, to be told by `durward check`.  Its time is not the policy's. */
 static void note_findings(lua_State *L, struct object *o)
 {
@@ -216,6 +224,9 @@ static void note_findings(lua_State *L, struct object *o)
     for (size_t i = 0; i < o->findings.count; i++) {
         const struct dw_a2l_finding *f = &o->findings.list[i];
         char rule[32] = "";
+        /* That some name becomes root is no trap where root is refused, whatever the rules say. */
+        if (dw_span_equal(f->kind, dw_span_str("root")) && refuses(host, "root"))
+            continue;
         if (f->rule)
             snprintf(rule, sizeof rule, " rule %zu", f->rule);
         dw_buf_printf(host->findings, "%s: a2l%s: %.*s\n", where, rule, (int)f->message.len, f->message.at);

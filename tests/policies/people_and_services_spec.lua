@@ -38,8 +38,10 @@ describe("xmpp_user", function()
   end
 
   it("lets nobody act as another, and serves no other front", function()
-    assert.same({ "deny", "alice", "nobody acts as another" }, login("alice@EXAMPLE.COM", { authzid = "bob@example.com" }))
-    assert.same({ "deny", "alice", "no policy decided on user 'alice'" }, login("alice@EXAMPLE.COM", { front = "zmtp" }))
+    assert.same({ "deny", "alice", "nobody acts as another" },
+      login("alice@EXAMPLE.COM", { authzid = "bob@example.com" }))
+    assert.same({ "deny", "alice", "no policy decided on user 'alice'" },
+      login("alice@EXAMPLE.COM", { front = "zmtp" }))
   end)
 end)
 
@@ -90,7 +92,8 @@ describe("second_factor", function()
     { nil, "deny", "a second factor is needed" },
   } do
     it("with " .. (case[1] and table.concat(case[1], " and ") or "no indicator") .. ": " .. case[2], function()
-      local decision = policy:decide({ principal = "alice@HOME.EXAMPLE", gss = { indicators = case[1], mutual = true } })
+      local gss = { indicators = case[1], mutual = true }
+      local decision = policy:decide({ principal = "alice@HOME.EXAMPLE", gss = gss })
       assert.same({ case[2], "alice", case[3] }, { decision.verdict, decision.user, decision.rule })
     end)
   end
