@@ -1,6 +1,7 @@
 """ZAP: stock libzmq servers ask durward, through the forwarders in examples/zap, who may come in."""
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -83,12 +84,12 @@ class Zap(kit.Case):
         self.keys = {user: zmq.curve_keypair() for user in ("alice", "bob", "carol", "nobody")}
         self.policy = POLICY % tuple(kit.lua(self.keys[user][0]) for user in ("alice", "bob", "carol"))
 
-    def handler(self, policy=None, limits=None, **listener):
+    def handler(self, policy=None, limits=None, files=None, **listener):
         listener = dict({"name": "zap", "listen": "ipc://zap.sock"}, **listener)
         config = {"zap": [listener], "workers": 2, "keytab": kit.Raw("nil")}
         if limits:
             config["limits"] = limits
-        durward = self.serve(config, policy or self.policy)
+        durward = self.serve(config, policy or self.policy, files=files)
         if listener["listen"].startswith("ipc://zap"):
             durward.way = "ipc://" + durward.path("zap.sock")
         else:
@@ -522,6 +523,25 @@ class TestExamples(Zap):
         events = self.client(server, "no", plain_username=b"bob", plain_password=b"hunter2")
         self.assertEqual(self.event(events, "HANDSHAKE_SUCCEEDED", "HANDSHAKE_FAILED_AUTH"),
                          ("HANDSHAKE_FAILED_AUTH", 400))
+        self.assert_out(server)
+
+
+    def test_as_it_stands(self):
+        folder = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "zap")
+        shutil.copytree(EXAMPLES, folder)
+        self.assertEqual(kit.run_durward("check", "-c", os.path.join(folder, "durward.lua")).returncode, 0)
+        files = {}
+        for name in ("policy.lua", "users"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                files[name] = file.read()
+        durward = self.handler(files.pop("policy.lua"), files=files)
+        server = self.server(durward.way, "plain", "trades")
+        for user, password, word in (("alice", "wonderland", "let in"), ("alice", "looking-glass", "kept out"),
+                                     ("bob", "builder", "kept out")):
+            done = subprocess.run([sys.executable, "client.py", server.endpoint, user, password, "hello"], cwd=folder,
+                                  capture_output=True, text=True, check=False, timeout=kit.PATIENCE)
+            self.assertEqual((done.stdout.strip(), done.returncode), (word, word != "let in"), done.stderr)
+        self.assert_in(server, "hello")
         self.assert_out(server)
 
 
