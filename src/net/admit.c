@@ -56,11 +56,8 @@ void dw_admit_record(struct dw_broker *broker, struct dw_journal *journal, const
                  : d->verdict == DW_DENY ? DW_COUNT_DENIED
                                          : DW_COUNT_TEMPORARY,
                  1);
-    dw_tally_note(tally, DW_NOTE_REASON,
-                  d->rule     ? d->rule
-                  : d->reason ? d->reason
-                              : dw_verdict_word(d->verdict),
-                  1);
+    const char *why = d->rule ? d->rule : d->reason ? d->reason : dw_verdict_word(d->verdict);
+    dw_tally_note(tally, DW_NOTE_REASON, why, 1);
     if (d->verdict == DW_ALLOW)
         return;
     char *principal = dw_text_dup(event->principal);

@@ -33,7 +33,11 @@ static int name_peer(struct dw_conn *conn, int fd, struct dw_error *err)
     conn->gid = caller.gid;
     conn->pid = caller.pid;
     conn->peer = strdup(caller.address);
-    return conn->peer ? 0 : dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
+    /* limits.per_peer counts the users of a unix socket apart. */
+    if (caller.has_ids && asprintf(&conn->slot, "uid:%ld", caller.uid) < 0)
+        conn->slot = NULL;
+    return conn->peer && (conn->slot || !caller.has_ids) ? 0
+                                                         : dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
 }
 
 void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd)
@@ -59,7 +63,7 @@ void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *list
         goto fail;
     }
     const struct dw_limits *limits = &worker->settings->config->limits;
-    if (dw_tally_enter(tally, conn->peer, worker->settings->connections, limits->per_peer, &err) < 0)
+    if (dw_tally_enter(tally, dw_conn_slot(conn), worker->settings->connections, limits->per_peer, &err) < 0)
         goto fail;
     entered = true;
     HASH_ADD(hh, worker->conns, number, sizeof conn->number, conn);
@@ -87,13 +91,19 @@ void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *list
     return;
 
 fail:
-    dw_log(err.kind == DW_ERROR_CLOSED ? DW_LOG_DEBUG : DW_LOG_WARN, "connection not taken", "listener",
-           listener->name, "peer", conn ? conn->peer : NULL, "why", err.kind ? err.detail : "out of memory", NULL);
+    /* A flood of those that are over a limit is told of once a second. */
+    if (err.kind == DW_ERROR_CLOSED)
+        dw_log(DW_LOG_DEBUG, "connection not taken", "listener", listener->name, "why", err.detail, NULL);
+    else
+        dw_broker_complain(worker->broker, "connection not taken", listener->name, conn ? conn->peer : NULL,
+                           err.kind ? err.detail : "out of memory");
     if (entered)
-        dw_tally_leave(tally, conn->peer);
+        dw_tally_leave(tally, dw_conn_slot(conn));
     if (fd >= 0)
         close(fd);
-    if (conn)
+    if (conn) {
         free(conn->peer);
+        free(conn->slot);
+    }
     free(conn);
 }

@@ -3,6 +3,8 @@
 
 #include "net/control.h"
 #include "net/listener.h"
+#include "net/specs.h"
+#include "net/watch.h"
 #include "net/worker.h"
 
 #include <errno.h>
@@ -40,6 +42,9 @@ struct dw_broker {
     uv_signal_t hup, term, interrupt;
     uv_timer_t drain_timer, join_timer;
     struct dw_control *control;
+    struct dw_watch *watch;
+    struct dw_specs *specs; /* while they run, before a reload */
+    bool reload_again; /* asked for meanwhile */
     _Atomic long long complained;
     char sha256[65];
     time_t started;
@@ -61,11 +66,12 @@ unsigned dw_broker_salt(const struct dw_broker *broker)
     return broker->salt;
 }
 
-void dw_broker_complain(struct dw_broker *broker, const char *what, const char *why)
+void dw_broker_complain(struct dw_broker *broker, const char *what, const char *listener, const char *peer,
+                        const char *why)
 {
     long long now = time(NULL);
     if (atomic_exchange(&broker->complained, now) != now)
-        dw_log(DW_LOG_ERROR, what, "why", why, NULL);
+        dw_log(DW_LOG_WARN, what, "listener", listener, "peer", peer, "why", why, NULL);
 }
 
 /* -- settings --------------------------------------------------------------------------------------------- */
@@ -167,6 +173,32 @@ static int check_credentials(const struct dw_config *config, struct dw_error *er
     return 0;
 }
 
+static bool is_configured(const struct dw_config *config, const struct dw_door *door)
+{
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (!strcmp(config->listeners[i].name, door->name) && !strcmp(config->listeners[i].listen.text, door->text))
+            return true;
+    return false;
+}
+
+/* The one of that name and address; or one at that address whose own listener is gone: it has a new name. */
+static struct dw_door *standing_door(struct dw_broker *b, const struct dw_config *config,
+                                     const struct dw_listener_config *l)
+{
+    struct dw_door *renamed = NULL;
+    for (int j = 0; j < b->door_count; j++) {
+        struct dw_door *door = b->doors[j];
+        if (strcmp(door->text, l->listen.text) != 0)
+            continue;
+        if (strcmp(door->name, l->name) == 0)
+            return door;
+        if (!is_configured(config, door))
+            renamed = door;
+    }
+    /* On port 0 another name may just as well be another listener. */
+    return l->listen.scheme == DW_TCP && l->listen.port == 0 ? NULL : renamed;
+}
+
 /* Those that stay keep their sockets; the new ones are bound before any old one goes. */
 static int change_doors(struct dw_broker *b, const struct dw_config *config, struct dw_error *err)
 {
@@ -176,12 +208,8 @@ static int change_doors(struct dw_broker *b, const struct dw_config *config, str
         return dw_error_set(err, DW_ERROR_LIMIT, "more than %d listeners", DW_MOST_LISTENERS);
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct dw_listener_config *l = &config->listeners[i];
-        struct dw_door *door = NULL;
-        for (int j = 0; j < b->door_count && !door; j++)
-            if (!strcmp(b->doors[j]->name, l->name) && !strcmp(b->doors[j]->text, l->listen.text))
-                door = dw_door_hold(b->doors[j]);
-        if (!door)
-            door = dw_door_open(l, err);
+        struct dw_door *standing = standing_door(b, config, l);
+        struct dw_door *door = standing ? dw_door_keep(standing, l, err) : dw_door_open(l, err);
         if (!door) {
             while (count > 0)
                 dw_door_release(&next[--count]);
@@ -189,6 +217,8 @@ static int change_doors(struct dw_broker *b, const struct dw_config *config, str
         }
         next[count++] = door;
     }
+    for (int j = 0; j < count; j++)
+        dw_door_take_over(next[j]);
     for (int j = 0; j < b->door_count; j++)
         dw_door_release(&b->doors[j]);
     memcpy(b->doors, next, sizeof *next * (size_t)count);
@@ -259,24 +289,68 @@ static int reload(struct dw_broker *b, struct dw_error *err)
     return rc;
 }
 
-static void hung_up(uv_signal_t *signal, int number)
+static void refused(struct dw_broker *b, const char *why)
 {
-    struct dw_broker *b = signal->data;
+    struct dw_error lost = {0};
+    /* Its file may have been rotated away: that goes on, whatever else is wrong. */
+    if (b->settings->journal && dw_journal_reopen(b->settings->journal, &lost) < 0)
+        dw_log(DW_LOG_ERROR, "the journal's old file goes on", "why", lost.detail, NULL);
+    dw_tally_add(b->tally, DW_COUNT_RELOADS_REFUSED, 1);
+    dw_log(DW_LOG_ERROR, "not reloaded, the old configuration and policy go on", "why", why, NULL);
+}
+
+static void reload_now(struct dw_broker *b)
+{
     struct dw_error err = {0};
-    (void)number;
-    if (b->draining)
-        return;
     if (reload(b, &err) < 0) {
-        struct dw_error lost = {0};
-        /* Its file may have been rotated away: that goes on, whatever else is wrong. */
-        if (b->settings->journal && dw_journal_reopen(b->settings->journal, &lost) < 0)
-            dw_log(DW_LOG_ERROR, "the journal's old file goes on", "why", lost.detail, NULL);
-        dw_tally_add(b->tally, DW_COUNT_RELOADS_REFUSED, 1);
-        dw_log(DW_LOG_ERROR, "not reloaded, the old configuration and policy go on", "why", err.detail, NULL);
+        refused(b, err.detail);
         return;
     }
+    if (b->watch)
+        dw_watch_files(b->watch, b->settings->config);
     dw_tally_add(b->tally, DW_COUNT_RELOADS, 1);
     dw_log(DW_LOG_INFO, "reloaded", "policy_sha256", b->sha256, NULL);
+}
+
+static void tested(void *arg, const char *why);
+
+/* By a signal, or by a change of files. */
+static void request_reload(void *arg)
+{
+    struct dw_broker *b = arg;
+    struct dw_error err = {0};
+    if (b->draining)
+        return;
+    b->reload_again = b->specs != NULL;
+    if (b->specs)
+        return;
+    struct dw_config *config = load(b->config_path);
+    int rc = config && config->test_on_reload ? dw_specs_run(&b->specs, &b->loop, config, tested, b, &err) : 0;
+    dw_config_release(&config);
+    if (rc < 0)
+        refused(b, err.detail);
+    else if (rc == 0)
+        reload_now(b);
+}
+
+static void tested(void *arg, const char *why)
+{
+    struct dw_broker *b = arg;
+    b->specs = NULL;
+    if (b->draining)
+        return;
+    if (b->reload_again)
+        request_reload(b);
+    else if (why)
+        refused(b, why);
+    else
+        reload_now(b);
+}
+
+static void hung_up(uv_signal_t *signal, int number)
+{
+    (void)number;
+    request_reload(signal->data);
 }
 
 /* -- the end ------------------------------------------------------------------------------------------------ */
@@ -371,12 +445,21 @@ static int start_workers(struct dw_broker *b, struct dw_error *err)
     return rc;
 }
 
+/* Each worker may have one look-up in the pool that takes its time; dialling is not to wait for those. */
+static void widen_pool(int workers)
+{
+    char threads[16];
+    snprintf(threads, sizeof threads, "%d", workers + 5 < 1024 ? workers + 5 : 1024);
+    setenv("UV_THREADPOOL_SIZE", threads, 0);
+}
+
 static int prepare(struct dw_broker *b, struct dw_error *err)
 {
     struct dw_config *config = load(b->config_path);
     if (!config)
         return dw_error_set(err, DW_ERROR_INTERNAL, "the configuration has mistakes");
     dw_log_threshold(config->log_level);
+    widen_pool(config->workers);
     if (getrandom(&b->salt, sizeof b->salt, 0) < 0)
         b->salt = (unsigned)getpid();
     b->tally = dw_tally_new();
@@ -393,6 +476,8 @@ static int prepare(struct dw_broker *b, struct dw_error *err)
 
 static void watch(struct dw_broker *b)
 {
+    if ((b->watch = dw_watch_new(&b->loop, request_reload, b)) != NULL)
+        dw_watch_files(b->watch, b->settings->config);
     b->hup.data = b->term.data = b->interrupt.data = b->drain_timer.data = b->join_timer.data = b;
     uv_signal_init(&b->loop, &b->hup);
     uv_signal_init(&b->loop, &b->term);
@@ -416,9 +501,13 @@ static void finish(struct dw_broker *b)
     for (int i = 0; i < b->worker_count; i++)
         dw_worker_join(&b->workers[i]);
     dw_control_free(&b->control);
+    if (b->specs)
+        dw_specs_stop(b->specs);
     uv_walk(&b->loop, close_handle, NULL);
     uv_run(&b->loop, UV_RUN_DEFAULT);
     uv_loop_close(&b->loop);
+    dw_specs_free(&b->specs);
+    dw_watch_free(&b->watch);
     for (int i = 0; i < b->door_count; i++)
         dw_door_release(&b->doors[i]);
     dw_settings_release(&b->settings);

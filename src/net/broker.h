@@ -22,7 +22,8 @@ struct dw_identities *dw_broker_identities(struct dw_broker *broker);
 unsigned dw_broker_salt(const struct dw_broker *broker);
 /* What `durward status` prints (a new reference); main thread. */
 json_t *dw_broker_describe(void *broker);
-/* Logs a standing trouble, at most once a second. */
-void dw_broker_complain(struct dw_broker *broker, const char *what, const char *why);
+/* Logs a trouble at the door, at most once a second; `peer` may be NULL. */
+void dw_broker_complain(struct dw_broker *broker, const char *what, const char *listener, const char *peer,
+                        const char *why);
 
 #endif

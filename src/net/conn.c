@@ -275,7 +275,7 @@ static void release_all(struct dw_conn *conn)
     free(conn->decision);
     if (conn->is_noted)
         dw_tally_note(tally, DW_NOTE_BACKEND, conn->backend, -1);
-    dw_tally_leave(tally, conn->peer);
+    dw_tally_leave(tally, dw_conn_slot(conn));
     dw_context_free(&conn->context);
     dw_buf_free(&conn->first_token);
     dw_buf_free(&conn->far_meta);
@@ -284,6 +284,7 @@ static void release_all(struct dw_conn *conn)
     free(conn->user);
     free(conn->backend);
     free(conn->peer);
+    free(conn->slot);
     dw_address_clear(&conn->backend_address);
     free((void *)(uintptr_t)conn->identity.at);
     dw_settings_release(&conn->settings);

@@ -83,6 +83,7 @@ struct dw_conn {
     int depth; /* entry points on the stack */
     int works; /* pool jobs under way */
     char id[24];
+    char *slot; /* what limits.per_peer counts it under, when that is not the address */
     char *peer; /* address, as events and limits have it */
     int port;
     bool has_ids;
@@ -118,6 +119,11 @@ struct dw_conn {
 
 /* Takes the accepted socket.  Everything that goes wrong is logged and the socket closed. */
 void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd);
+
+static inline const char *dw_conn_slot(const struct dw_conn *conn)
+{
+    return conn->slot ? conn->slot : conn->peer;
+}
 
 void dw_conn_enter(struct dw_conn *conn);
 void dw_conn_leave(struct dw_conn *conn);

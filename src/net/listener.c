@@ -128,6 +128,16 @@ static int clear_path(const struct dw_listener_config *l, const struct sockaddr_
     return unlink(l->listen.path) == 0 || errno == ENOENT ? 0 : fail(l, err, strerror(errno));
 }
 
+static int permit(const struct dw_listener_config *l, struct dw_error *err)
+{
+    const char *path = l->listen.path;
+    if (l->listen.scheme != DW_IPC || path[0] == '@')
+        return 0;
+    if ((l->has_gid && chown(path, (uid_t)-1, l->gid) < 0) || chmod(path, l->mode) < 0)
+        return fail(l, err, strerror(errno));
+    return 0;
+}
+
 static int open_ipc(struct dw_door *door, const struct dw_listener_config *l, struct dw_error *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -150,8 +160,8 @@ static int open_ipc(struct dw_door *door, const struct dw_listener_config *l, st
         return fail(l, err, strerror(error));
     if (!abstract) {
         door->unlink = strdup(path);
-        if ((l->has_gid && chown(path, (uid_t)-1, l->gid) < 0) || chmod(path, l->mode) < 0)
-            return fail(l, err, strerror(errno));
+        if (permit(l, err) < 0)
+            return -1;
     }
     door->bound = strdup(l->listen.text);
     return door->bound && (abstract || door->unlink) ? 0 : fail(l, err, "out of memory");
@@ -170,6 +180,42 @@ struct dw_door *dw_door_open(const struct dw_listener_config *l, struct dw_error
     }
     dw_door_release(&door);
     return NULL;
+}
+
+struct dw_door *dw_door_keep(struct dw_door *door, const struct dw_listener_config *l, struct dw_error *err)
+{
+    if (permit(l, err) < 0)
+        return NULL;
+    if (strcmp(door->name, l->name) == 0)
+        return dw_door_hold(door);
+    struct dw_door *other = calloc(1, sizeof *other);
+    if (!other || !(other->name = strdup(l->name)) || !(other->text = strdup(door->text)) ||
+        !(other->bound = strdup(door->bound))) {
+        fail(l, err, "out of memory");
+        goto failed;
+    }
+    atomic_init(&other->holders, 1);
+    for (; other->count < door->count; other->count++)
+        if ((other->fds[other->count] = fcntl(door->fds[other->count], F_DUPFD_CLOEXEC, 0)) < 0) {
+            fail(l, err, strerror(errno));
+            goto failed;
+        }
+    other->from = door;
+    return other;
+failed:
+    if (other)
+        atomic_init(&other->holders, 1);
+    dw_door_release(&other);
+    return NULL;
+}
+
+void dw_door_take_over(struct dw_door *door)
+{
+    if (!door->from)
+        return;
+    door->unlink = door->from->unlink;
+    door->from->unlink = NULL;
+    door->from = NULL;
 }
 
 struct dw_door *dw_door_hold(struct dw_door *door)
@@ -222,7 +268,8 @@ static void resume(uv_timer_t *timer)
 static void pause_for(struct dw_reception *r, int error)
 {
     dw_tally_add(dw_broker_tally(r->worker->broker), DW_COUNT_LIMIT_DESCRIPTORS, 1);
-    dw_broker_complain(r->worker->broker, "cannot accept, trying again shortly", strerror(error));
+    dw_broker_complain(r->worker->broker, "cannot accept, trying again shortly", r->door->name, NULL,
+                       strerror(error));
     for (int i = 0; i < r->count; i++)
         uv_poll_stop(&r->polls[i]);
     r->paused = true;

@@ -19,10 +19,18 @@ struct dw_door {
     int fds[8];
     int count;
     char *unlink; /* ipc: the path to remove at the end */
+    struct dw_door *from; /* whose sockets these are too, until this door is in force; borrowed */
 };
 
 /* Binds and listens.  NULL with `err` told: which listener, which address, and why not. */
 struct dw_door *dw_door_open(const struct dw_listener_config *listener, struct dw_error *err);
+/* The door for a listener that is configured anew at the same address: the same one, or one with its sockets when the
+ * listener has another name.  Applies mode and group.  NULL with `err` told. */
+struct dw_door *dw_door_keep(struct dw_door *door, const struct dw_listener_config *listener, struct dw_error *err);
+
+/* The door is in force: it, not the one whose sockets it has, is to remove the path at the end. */
+void dw_door_take_over(struct dw_door *door);
+
 /* Counted; any thread.  The last one closes the sockets and removes an ipc path. */
 struct dw_door *dw_door_hold(struct dw_door *door);
 void dw_door_release(struct dw_door **door);

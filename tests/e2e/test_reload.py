@@ -100,6 +100,21 @@ class TestReload(ops.Case):
         self.reloads(durward, {"zmtp": [ops.listener(self.endpoint(other))], "workers": 2})
         self.is_served(durward.port, other)
 
+    def test_a_kept_listener_takes_on_its_new_name_and_mode(self):
+        router, path = self.backend("ROUTER"), self.lab.dir + "/renamed.sock"
+        listener = ops.listener(self.endpoint(router), listen="ipc://" + path)
+        durward = self.serve({"zmtp": [listener], "workers": 2}, kit.POLICY)
+        before = os.stat(path).st_ino
+        self.reloads(durward, {"zmtp": [dict(listener, name="others", mode="0660")], "workers": 2})
+        now = os.stat(path)
+        self.assertEqual((now.st_ino, stat.S_IMODE(now.st_mode)), (before, 0o660))
+        self.assertEqual([one["name"] for one in ops.status(durward)["listeners"]], ["others"])
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(path)
+            self.assertEqual(link.recv(1), b"\xff")
+        self.reloads(durward, {"zmtp": [], "workers": 2}, times=2)
+        self.assertTrue(kit.until(lambda: not os.path.exists(path)))
+
     def test_limits_are_those_of_the_new_configuration(self):
         durward = self.broker("tcp://127.0.0.1:9")
         self.reloads(durward, {"zmtp": [ops.listener()], "workers": 2, "limits": {"handshake_seconds": 0.3}})
