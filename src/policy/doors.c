@@ -12,5 +12,6 @@ const struct dw_lua_door dw_lua_doors[] = {
     {"durward.kit.host", dw_lua_open_kit},
     {"durward.await.door", dw_lua_open_await},
     {"durward.files", dw_lua_open_files},
-    {"durward.zap", dw_lua_open_zap},           {NULL, NULL},
+    {"durward.zap", dw_lua_open_zap},
+    {NULL, NULL},
 };

@@ -25,7 +25,8 @@ struct dw_host_options {
     bool detailed; /* traces tell each step of a mapping; for tools */
     struct dw_buf *findings; /* not NULL: what is suspicious about the a2l rules that are loaded, a line each */
     const char *scope; /* hosts of one scope count together in durward.limit; NULL: the common one */
-    const struct dw_keeper *keeper; /* fulfils what hooks wait for; copied; NULL: nobody does, or see dw_host_keep */
+    const struct dw_keeper
+        *keeper; /* fulfils what hooks wait for; copied; NULL: nobody does, or see dw_host_keep */
 };
 
 /* Loads every policy.  NULL with `err` told: file:line and what is wrong, the nearest right word for an

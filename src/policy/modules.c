@@ -37,7 +37,8 @@ static const char *const own[] = {"durward",
                                   "durward.files",
                                   "durward.groups",
                                   "durward.roster",
-                                  "durward.zap", NULL};
+                                  "durward.zap",
+                                  NULL};
 
 char *dw_modules_read(struct dw_host *host, const char *path, size_t *len, struct dw_error *err)
 {
