@@ -17,6 +17,8 @@ local config = {}
 ---@field workers? integer  threads; one per core
 ---@field log? { level?: "debug"|"info"|"warn"|"error" }
 ---@field refuse_users? string[]  never mapped to, whatever a policy says; { "root" }
+---@field reload_on_change? boolean  read anew when the configuration or a policy has changed; false
+---@field test_on_reload? boolean  run policies' specs first, and reload only when they pass; false
 ---@field dns? { servers?: string[] }  asked for what policies resolve: "192.0.2.53", "[::1]:5353"; the system's
 ---@field limits? durward.Config.Limits
 ---@field zmtp? durward.Config.Zmtp[]
@@ -245,6 +247,8 @@ local top = {
   workers = fields.integer(1, 1024),
   log = fields.record({ level = fields.choice("debug", "info", "warn", "error") }),
   refuse_users = fields.list(fields.string),
+  reload_on_change = fields.boolean,
+  test_on_reload = fields.boolean,
   dns = fields.record({ servers = fields.list(dns_server, "leave it out, and the system's are asked") }),
   limits = fields.record(limits),
 }

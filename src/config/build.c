@@ -152,6 +152,8 @@ void dw_config_build(lua_State *L, struct dw_config *config, const char *folder)
     get_text(L, "keytab", &config->keytab);
     get_text(L, "journal", &config->journal);
     get_text(L, "state_dir", &config->state_dir);
+    config->reload_on_change = get_bool(L, "reload_on_change");
+    config->test_on_reload = get_bool(L, "test_on_reload");
     config->workers = (int)get_integer(L, "workers");
     lua_getfield(L, -1, "log_level");
     config->log_level = (enum dw_log_level)dw_log_level_parse(luaL_checkstring(L, -1));

@@ -73,6 +73,7 @@ struct dw_config {
     int workers;
     enum dw_log_level log_level;
     char **dns_servers; /* NULL ends the list; may be NULL: the system's */
+    bool reload_on_change, test_on_reload;
     char **refuse_users; /* NULL ends the list; {"root"} unless said otherwise */
     struct dw_limits limits;
     struct dw_listener_config *listeners;

@@ -324,8 +324,14 @@ static void request_reload(void *arg)
     b->reload_again = b->specs != NULL;
     if (b->specs)
         return;
+    if (b->watch)
+        dw_watch_mark(b->watch);
     struct dw_config *config = load(b->config_path);
-    int rc = config && config->test_on_reload ? dw_specs_run(&b->specs, &b->loop, config, tested, b, &err) : 0;
+    if (!config) {
+        refused(b, "the configuration has mistakes");
+        return;
+    }
+    int rc = config->test_on_reload ? dw_specs_run(&b->specs, &b->loop, config, tested, b, &err) : 0;
     dw_config_release(&config);
     if (rc < 0)
         refused(b, err.detail);
