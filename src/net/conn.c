@@ -425,9 +425,16 @@ static void check_ends(struct dw_conn *conn)
     case DW_PHASE_HANDSHAKE:
         /* A client that said all it wanted to say, and left, is still joined and heard. */
         if (near->broken || (near->eof && dw_buf_len(&conn->near_meta) == 0)) {
+            const char *state = near->machine ? dw_zmtp_peer_state(near->machine) : "connect";
+            /* It was told what the backend is, and did not answer. */
+            const char *likely = strcmp(state, "ready") == 0 && conn->far_ready
+                                     ? "its socket type does not fit the backend's, or one side has protection and "
+                                       "the other ZMQ_GSSAPI_PLAINTEXT"
+                                     : NULL;
             if (!conn->decision || conn->decision->verdict == DW_ALLOW)
-                dw_conn_log(conn, DW_LOG_INFO, "client left during the handshake", "awaiting",
-                            near->machine ? dw_zmtp_peer_state(near->machine) : "connect");
+                dw_log(DW_LOG_INFO, "client left during the handshake", "id", conn->id, "listener",
+                       conn->listener->name, "peer", conn->peer, "user", conn->user, "awaiting", state, "likely",
+                       likely, NULL);
             if (!conn->decision)
                 dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_HANDSHAKE_LOST, 1);
             dw_conn_doom(conn, "client left during the handshake");
