@@ -145,11 +145,32 @@ enum dw_zap_sense dw_zap_parse(struct dw_zap_request *r, struct dw_span bytes, s
     return rc < 0 ? DW_ZAP_MALFORMED : DW_ZAP_SOUND;
 }
 
+/* A number of the process's own, as libzmq printed it, with what ends it. */
+static bool take_id(const char **at, char end, long *id)
+{
+    const char *start = *at;
+    for (*id = 0; **at >= '0' && **at <= '9' && *at - start < 10; ++*at)
+        *id = *id * 10 + (**at - '0');
+    return *at > start && *(*at)++ == end;
+}
+
+/* Of a client on a unix socket libzmq says "localhost:uid:gid:pid". */
+static void describe_peer(const char *address, struct dw_event_peer *peer)
+{
+    static const char local[] = "localhost";
+    const char *at = strncmp(address, local, sizeof local - 1) == 0 ? address + sizeof local - 1 : address;
+    struct dw_event_peer ids = {.address = "local", .has_ids = true};
+    if (*at++ == ':' && take_id(&at, ':', &ids.uid) && take_id(&at, ':', &ids.gid) && take_id(&at, '\0', &ids.pid))
+        *peer = ids;
+    else
+        peer->address = *address ? address : NULL;
+}
+
 void dw_zap_describe(const struct dw_zap_request *r, struct dw_event *event)
 {
     event->front = DW_FRONT_ZAP;
     event->mechanism = r->mechanism;
-    event->peer.address = *r->address ? r->address : NULL;
+    describe_peer(r->address, &event->peer);
     /* Stock libzmq sends an empty domain when none is set. */
     event->domain = r->domain;
     event->zap.present = true;

@@ -40,7 +40,7 @@ enum dw_zap_sense {
 enum dw_zap_sense dw_zap_parse(struct dw_zap_request *request, struct dw_span message, struct dw_error *err);
 
 /* What the request says, as front "zap"; id, time and listener are the caller's to add.  The event borrows from the
- * request, which borrows from its message. */
+ * request, which borrows from its message.  A client on a unix socket has the address "local" and its ids. */
 void dw_zap_describe(const struct dw_zap_request *request, struct dw_event *event);
 
 /* Whether the decision fits into a reply: user of 255 octets, metadata as RFC 23 has it, never a Socket-Type, which

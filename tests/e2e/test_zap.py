@@ -200,6 +200,15 @@ class TestMechanisms(Zap):
                 self.assert_out(server)
         self.assertEqual([line["decision"]["verdict"] for line in durward.journal(domain="broken")][0], "temporary")
 
+    def test_clients_on_unix_sockets(self):
+        durward = self.handler()
+        way = "ipc://" + os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "server")
+        server = self.server(durward.way, "null", "open", endpoint=way)
+        self.client(server, "hello")
+        self.assert_in(server, "hello")
+        self.assertEqual(durward.wait_journal(user="alice")[0]["event"]["peer"],
+                         {"address": "local", "uid": os.getuid(), "gid": os.getgid(), "pid": os.getpid()})
+
     def test_null_without_a_domain_asks_nobody(self):
         durward = self.handler()
         server = self.server(durward.way, "null")

@@ -74,6 +74,29 @@ static void mechanisms(void)
     CHECK(described().credentials && described().credential_count == 0);
 }
 
+static void addresses(void)
+{
+    CHECK_INT(PARSE("", "1.0", "1", "", "localhost:1000:100:4711", "", "NULL"), DW_ZAP_SOUND);
+    struct dw_event e = described();
+    CHECK_STR(e.peer.address, "local");
+    CHECK(e.peer.has_ids);
+    CHECK_INT(e.peer.uid, 1000);
+    CHECK_INT(e.peer.gid, 100);
+    CHECK_INT(e.peer.pid, 4711);
+    static const char *const others[] = {
+        "localhost",      "localhost:1:2", "localhost:1:2:", "localhost:1:2:3:4", "localhost:1:2:x",
+        "localhost::2:3", "::1",           "1:2:3",          "1:2:3:4:5:6:7:8",   "localhost:1:2:99999999999",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        CHECK_INT(PARSE("", "1.0", "1", "", others[i], "", "NULL"), DW_ZAP_SOUND);
+        e = described();
+        CHECK_STR(e.peer.address, others[i]);
+        CHECK(!e.peer.has_ids);
+    }
+    CHECK_INT(PARSE("", "1.0", "1", "", "", "", "NULL"), DW_ZAP_SOUND);
+    CHECK(!described().peer.address);
+}
+
 static void envelopes(void)
 {
     struct dw_buf reply = {0}, wanted = {0};
@@ -319,6 +342,7 @@ static void cases(void)
 int main(void)
 {
     RUN(mechanisms);
+    RUN(addresses);
     RUN(envelopes);
     RUN(malformed);
     RUN(granted);
