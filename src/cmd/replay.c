@@ -4,12 +4,13 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "policy/ask.h"
+#include "policy/stubs.h"
 
 #include <stdlib.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { LIST_MOST = 64, EXIT_USAGE = 2, EXIT_DIFFERS = 3, EXAMPLES = 10, EXAMPLES_MOST = 10000 };
+enum { DECISION_SECONDS = 5, LIST_MOST = 64, EXIT_USAGE = 2, EXIT_DIFFERS = 3, EXAMPLES = 10, EXAMPLES_MOST = 10000 };
 
 struct request {
     const char *policies[LIST_MOST + 1], *refuse_users[LIST_MOST + 1];
@@ -279,6 +280,7 @@ static int read_line(json_t *line, struct dw_event *event, struct dw_event_store
 struct replay {
     const struct request *request;
     struct dw_host *host;
+    struct dw_stubs recorded; /* what the line's look-ups were answered */
     struct dw_replay_tally tally;
 };
 
@@ -301,6 +303,10 @@ static int compare(struct replay *run, const struct dw_lines *lines, const json_
     json_t *names = json_array();
     enum dw_stage stage = event->stage;
     int failed = -1;
+    if (dw_stubs_record(&run->recorded, json_object_get(line, "trace")) < 0) {
+        json_decref(names);
+        return -1;
+    }
     ask(run->host, event, &answer);
     event->stage = stage;
     if (names && answer.decision) {
@@ -430,12 +436,17 @@ static int replay(struct request *r)
 {
     struct dw_host_options options = {.policies = r->policies, .refuse_users = r->refuse_users};
     struct replay run = {.request = r};
+    struct dw_keeper keeper;
     struct dw_error err = {0};
     int code = EXIT_USAGE;
     if (!r->log)
         dw_log_threshold((enum dw_log_level)(DW_LOG_ERROR + 1));
     run.tally.example_most = r->verbose ? 0 : r->examples;
     run.tally.exemplified = ~(1u << DW_OTHER_RULE) | r->fail_on;
+    run.recorded.missing = "the journal has no answer to ";
+    run.recorded.seconds = DECISION_SECONDS;
+    dw_stubs_keeper(&run.recorded, &keeper);
+    options.keeper = &keeper;
     run.host = dw_host_new(&options, &err);
     if (!run.host)
         complain("%s", err.detail, NULL);
@@ -443,6 +454,7 @@ static int replay(struct request *r)
         code = finish(&run);
     dw_replay_tally_clear(&run.tally);
     dw_host_free(&run.host);
+    dw_stubs_clear(&run.recorded);
     return code;
 }
 
