@@ -20,6 +20,7 @@ local durward = {
   await = require("durward.await"),
   groups = require("durward.groups"),
   roster = require("durward.roster"),
+  zap = require("durward.zap"),
 }
 
 --- Lets the client in.  Every field is optional; a mistaken one is an error at the line that names it.

@@ -68,6 +68,21 @@
 ---@field key? string  Z85, 40 characters
 ---@field raw? string  the same key as its 32 octets
 
+--- Credentials from files; declared while the policy is loaded, paths taken from its folder.
+---@class durward.zap
+---@field users fun(path: string): durward.Users  lines of name:hash, hashes of crypt(3)
+---@field certificates fun(folder: string): durward.Certificates  public certificates as czmq's zcert writes them
+
+---@class durward.Users
+---@field verify fun(self: durward.Users, name: string, password: durward.Secret|string): boolean, string?
+
+---@class durward.Certificates
+---@field find fun(self: durward.Certificates, key: string): durward.Certificate?, string?
+
+---@class durward.Certificate
+---@field name string  of its file, without an ending
+---@field metadata table<string, string>
+
 ---@class durward.Event.Tls
 ---@field version? string
 ---@field cipher? string
