@@ -224,10 +224,11 @@ static void ask(struct dw_host *host, struct dw_event *event, struct answer *ans
 /* What the broker refused by itself stands without a policy, by a rule of its own or before anybody was known. */
 static bool is_not_policy(const json_t *line, const struct dw_event *event)
 {
-    const json_t *policy = json_object_get(line, "policy"), *decision = json_object_get(line, "decision");
+    const json_t *policy = json_object_get(line, "policy");
+    const json_t *rule = json_object_get(json_object_get(line, "decision"), "rule");
     return json_is_object(policy) && json_object_size(policy) == 0 &&
            json_array_size(json_object_get(line, "trace")) == 0 &&
-           (json_object_get(decision, "rule") || (event->stage == DW_STAGE_AUTHORIZE && !event->principal.at));
+           ((rule && !json_is_null(rule)) || (event->stage == DW_STAGE_AUTHORIZE && !event->principal.at));
 }
 
 static const char *old_at(const json_t *line)

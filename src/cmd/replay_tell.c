@@ -118,18 +118,18 @@ static void put_verdict(struct dw_buf *line, const json_t *side)
 static void put_cause(struct dw_buf *line, const json_t *side)
 {
     const json_t *rule = json_object_get(side, "rule"), *reason = json_object_get(side, "reason");
-    if (rule) {
+    if (rule && !json_is_null(rule)) {
         dw_buf_put(line, DW_SPAN_OF("rule \""));
         put_value(line, "rule", rule);
         dw_buf_put_u8(line, '"');
-    } else if (reason) {
+    } else if (reason && !json_is_null(reason)) {
         put_value(line, "reason", reason);
     } else {
         dw_buf_put(line, DW_SPAN_OF("no rule"));
     }
     /* A script's error has its place in it. */
     const json_t *at = json_object_get(side, "at");
-    const char *placed = rule ? NULL : json_string_value(reason);
+    const char *placed = json_is_string(rule) ? NULL : json_string_value(reason);
     if (!at || (placed && strstr(placed, ".lua:")))
         return;
     dw_buf_put(line, DW_SPAN_OF(" ("));

@@ -108,6 +108,8 @@ static void open_editor(struct dw_typed *typed)
         el_set(typed->edit, EL_PROMPT, prompt_of);
         el_set(typed->edit, EL_EDITOR, "emacs");
         el_set(typed->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
+        /* A Ctrl-D that came before the terminal was set for editing arrives as a NUL. */
+        el_set(typed->edit, EL_BIND, "^@", "em-delete-or-list", NULL);
         load_history(typed);
         el_source(typed->edit, NULL);
     }
