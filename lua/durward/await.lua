@@ -2,8 +2,8 @@
 --
 --     local names = durward.await.resolve("_kerberos.example.com", "TXT")   -- { "EXAMPLE.COM" }, or nil and why
 --
--- A question has `limits.decision_seconds` for all of it; then it ends as temporary.  Within one question the same
--- look-up is made once.  Every look-up and its answer stand in the trace.
+-- A question has `limits.decision_seconds` for all of it; then it ends as temporary.  Within one question an answer
+-- is asked for once.  Every look-up and its answer stand in the trace.
 
 local door = require("durward.await.door")
 local files = require("durward.files")
@@ -26,7 +26,8 @@ await.resolve = door.resolve
 ---@type fun(seconds: number): true
 await.sleep = door.sleep
 
---- The groups that the system (NSS: /etc/group, LDAP, ..) says the user is in.  Nil and why when it knows no such user.
+--- The groups that the system (NSS: /etc/group, LDAP, ..) says the user is in.  Nil and why when it knows no such user;
+--- an error, which ends the question as temporary, when it cannot tell.
 ---@type fun(user: string): string[]?, string?
 await.groups = door.groups
 

@@ -51,10 +51,11 @@ void dw_groups_of(const char *user, struct dw_answer *answer)
     int error = 0, count = 64, rc = -1;
     if (!find_user(user, &own, &error)) {
         /* What getpwnam(3) gives for "not found" differs between sources. */
-        if (error == 0 || error == ENOENT || error == ESRCH)
-            dw_answer_fail(answer, "the system knows no user '%s'", user);
-        else
+        answer->is_fatal = error != 0 && error != ENOENT && error != ESRCH;
+        if (answer->is_fatal)
             dw_answer_fail(answer, "user '%s': %s", user, strerror(error));
+        else
+            dw_answer_fail(answer, "the system knows no user '%s'", user);
         return;
     }
     while (rc < 0 && count <= GROUPS_MOST) {
@@ -69,6 +70,7 @@ void dw_groups_of(const char *user, struct dw_answer *answer)
     }
     if (rc < 0) {
         dw_answer_fail(answer, "the groups of '%s': out of memory", user);
+        answer->is_fatal = true;
     } else {
         answer->value = json_array();
         for (int i = 0; i < count; i++)

@@ -114,8 +114,10 @@ static void looked_up(uv_work_t *work, int status)
     struct dw_wants *w = work->data;
     struct job *job = w->running;
     w->running = NULL;
-    if (status < 0)
+    if (status < 0) {
         dw_answer_fail(&job->answer, "the look-up was given up");
+        job->answer.is_fatal = true;
+    }
     next_groups(w);
     deliver(job);
 }
@@ -133,6 +135,7 @@ static void next_groups(struct dw_wants *w)
         return;
     w->running = NULL;
     dw_answer_fail(&job->answer, "the look-up cannot be made");
+    job->answer.is_fatal = true;
     deliver(job);
 }
 

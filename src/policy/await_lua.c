@@ -58,8 +58,8 @@ static int wait_for(lua_State *L, const struct dw_want *want)
     lua_KContext ticket;
     dw_budget_charge(L, WANT_COST);
     const struct dw_step *known = want->kind == DW_WANT_SLEEP ? NULL : dw_ask_found(host, want);
-    if (known)
-        return push_answer(L, known->answer, known->failed);
+    if (known && known->answer) /* what failed may be tried again */
+        return push_answer(L, known->answer, NULL);
     dw_lua_push_culprit(L);
     int pin = !lua_isyieldable(L);
     host->pinned += pin;
