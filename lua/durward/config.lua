@@ -16,6 +16,7 @@ local config = {}
 ---@field state_dir? string  replay cache and control socket; /var/lib/durward
 ---@field workers? integer  threads; one per core
 ---@field log? { level?: "debug"|"info"|"warn"|"error" }
+---@field shadow? string|string[]  policies asked beside, with no effect; where they differ stands in the journal
 ---@field refuse_users? string[]  never mapped to, whatever a policy says; { "root" }
 ---@field reload_on_change? boolean  read anew when the configuration or a policy has changed; false
 ---@field test_on_reload? boolean  run policies' specs first, and reload only when they pass; false
@@ -241,6 +242,7 @@ local limits = {
 
 local top = {
   policy = fields.one_or_list(fields.path),
+  shadow = fields.one_or_list(fields.path),
   keytab = fields.path,
   journal = fields.path,
   state_dir = fields.path,

@@ -207,17 +207,23 @@ static int dump(const json_t *json, struct dw_buf *line)
     return -1;
 }
 
-int dw_journal_write(struct dw_journal *j, const struct dw_event *event, const struct dw_decision *d,
-                     struct dw_error *err)
+int dw_journal_note(struct dw_journal *j, const json_t *json, struct dw_error *err)
 {
     struct dw_buf line = {0};
-    json_t *json = line_to_json(event, d);
     int result = -1;
     if (!json || dump(json, &line) < 0)
         dw_error_set(err, DW_ERROR_INTERNAL, "journal '%s': out of memory for a line", j->path);
     else
         result = write_line(j, dw_buf_span(&line), err);
-    json_decref(json);
     dw_buf_free(&line);
+    return result;
+}
+
+int dw_journal_write(struct dw_journal *j, const struct dw_event *event, const struct dw_decision *d,
+                     struct dw_error *err)
+{
+    json_t *json = line_to_json(event, d);
+    int result = dw_journal_note(j, json, err);
+    json_decref(json);
     return result;
 }

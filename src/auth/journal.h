@@ -24,6 +24,9 @@ int dw_journal_reopen(struct dw_journal *j, struct dw_error *err);
 int dw_journal_write(struct dw_journal *j, const struct dw_event *event, const struct dw_decision *d,
                      struct dw_error *err);
 
+/* Writes a line of another kind as it is. */
+int dw_journal_note(struct dw_journal *j, const json_t *line, struct dw_error *err);
+
 /* Text, or {"hex":".."} when it is not UTF-8; a new reference, NULL when memory is out. */
 json_t *dw_text_to_json(struct dw_span text);
 /* The event alone as JSON (a new reference), as it stands in the journal. NULL when memory is out. */

@@ -70,6 +70,12 @@ static void check_configuration(struct dw_check *check, const char *path)
         dw_check_policy(check, config->policies[i], dw_config_where(config, NULL, key),
                         (const char *const *)config->refuse_users);
     }
+    for (size_t i = 0; config->shadows && config->shadows[i]; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "shadow[%zu]", i + 1);
+        dw_check_policy(check, config->shadows[i], dw_config_where(config, NULL, key),
+                        (const char *const *)config->refuse_users);
+    }
     dw_check_world(check, config);
     dw_config_release(&config);
 }

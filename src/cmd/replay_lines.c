@@ -83,6 +83,12 @@ static enum dw_line parse(struct dw_lines *lines, struct dw_span line, bool is_c
 {
     json_error_t where;
     *json = json_loadb((const char *)line.at, line.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
+    /* What a shadow policy would have decided is no decision to be taken again. */
+    if (json_object_get(*json, "shadow") && !json_object_get(*json, "event")) {
+        json_decref(*json);
+        *json = NULL;
+        return DW_LINE_END;
+    }
     if (json_is_object(*json))
         return DW_LINE_WHOLE;
     not_json(lines, *json ? "it is some other value" : where.text, err);

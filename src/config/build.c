@@ -149,6 +149,7 @@ static void get_limits(lua_State *L, struct dw_limits *limits)
 void dw_config_build(lua_State *L, struct dw_config *config, const char *folder)
 {
     get_list(L, "policy", &config->policies);
+    get_list(L, "shadow", &config->shadows);
     get_text(L, "keytab", &config->keytab);
     get_text(L, "journal", &config->journal);
     get_text(L, "state_dir", &config->state_dir);

@@ -71,6 +71,7 @@ static void free_held(struct held *held)
     free(held->places);
     free(config->file);
     free_list(config->policies);
+    free_list(config->shadows);
     free(config->keytab);
     free(config->journal);
     free(config->state_dir);

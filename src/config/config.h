@@ -68,6 +68,7 @@ struct dw_limits {
 
 struct dw_config {
     char *file; /* absolute path of the configuration */
+    char **shadows; /* policies asked with no effect; NULL ends the list; may be NULL */
     char **policies; /* NULL ends the list; may be NULL: nobody passes */
     char *keytab, *journal, *state_dir;
     int workers;

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "net/broker.h"
+#include "net/shadow.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -45,6 +46,7 @@ void dw_admit_record(struct dw_broker *broker, struct dw_journal *journal, const
 {
     struct dw_tally *tally = dw_broker_tally(broker);
     struct dw_error err = {0};
+    dw_shadow_look(dw_broker_shadow(broker), journal, event, d);
     if (journal && dw_journal_write(journal, event, d, &err) < 0) {
         dw_tally_add(tally, DW_COUNT_JOURNAL_FAILED, 1);
         dw_log(DW_LOG_ERROR, "the journal cannot be written, the decision is temporary", "id", event->id,

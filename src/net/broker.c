@@ -3,6 +3,7 @@
 
 #include "net/control.h"
 #include "net/listener.h"
+#include "net/shadow.h"
 #include "net/specs.h"
 #include "net/watch.h"
 #include "net/worker.h"
@@ -33,6 +34,7 @@ struct dw_broker {
     struct dw_tally *tally;
     struct dw_identities *identities;
     struct journal *journals;
+    struct dw_shadow *shadow;
     struct dw_settings *settings;
     struct dw_door *doors[DW_MOST_LISTENERS];
     int door_count;
@@ -54,6 +56,11 @@ struct dw_broker {
 struct dw_tally *dw_broker_tally(struct dw_broker *broker)
 {
     return broker->tally;
+}
+
+struct dw_shadow *dw_broker_shadow(struct dw_broker *broker)
+{
+    return broker->shadow;
 }
 
 struct dw_identities *dw_broker_identities(struct dw_broker *broker)
@@ -236,6 +243,7 @@ static void adopt(struct dw_broker *b, struct dw_settings *settings, struct dw_h
     }
     struct dw_settings *old = b->settings;
     b->settings = settings;
+    dw_shadow_adopt(b->shadow, settings->config);
     dw_settings_release(&old);
     dw_log_threshold(settings->config->log_level);
 }
@@ -469,9 +477,10 @@ static int prepare(struct dw_broker *b, struct dw_error *err)
     if (getrandom(&b->salt, sizeof b->salt, 0) < 0)
         b->salt = (unsigned)getpid();
     b->tally = dw_tally_new();
+    b->shadow = b->tally ? dw_shadow_new(b->tally) : NULL;
     b->identities = dw_identities_new(dw_worker_tell_leave, dw_worker_tell_granted);
     b->settings = make_settings(b, config, err);
-    if (!b->settings || !b->tally || !b->identities)
+    if (!b->settings || !b->tally || !b->shadow || !b->identities)
         return -1;
     if (make_state_dir(config->state_dir, err) < 0 || check_credentials(config, err) < 0)
         return -1;
@@ -517,6 +526,7 @@ static void finish(struct dw_broker *b)
     for (int i = 0; i < b->door_count; i++)
         dw_door_release(&b->doors[i]);
     dw_settings_release(&b->settings);
+    dw_shadow_free(&b->shadow);
     for (struct journal *j = b->journals, *next; j; j = next) {
         next = j->next;
         dw_journal_free(&j->journal);

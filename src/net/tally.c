@@ -44,6 +44,9 @@ static const char *const words[DW_COUNTS] = {
     [DW_COUNT_RELOADS] = "reloads.done",
     [DW_COUNT_RELOADS_REFUSED] = "reloads.refused",
     [DW_COUNT_ZAP_MALFORMED] = "zap.malformed",
+    [DW_COUNT_SHADOW_SAME] = "shadow.same",
+    [DW_COUNT_SHADOW_DIFFERS] = "shadow.differs",
+    [DW_COUNT_SHADOW_LOST] = "shadow.lost",
     [DW_COUNT_BYTES_IN] = "bytes.in",
     [DW_COUNT_BYTES_OUT] = "bytes.out",
 };

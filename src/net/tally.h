@@ -27,6 +27,9 @@ enum dw_count {
     DW_COUNT_RELOADS,
     DW_COUNT_RELOADS_REFUSED,
     DW_COUNT_ZAP_MALFORMED,
+    DW_COUNT_SHADOW_SAME,
+    DW_COUNT_SHADOW_DIFFERS,
+    DW_COUNT_SHADOW_LOST, /* not asked: too many at once, or memory out */
     DW_COUNT_BYTES_IN,
     DW_COUNT_BYTES_OUT,
     DW_COUNTS,
