@@ -59,9 +59,15 @@ static void unknown_keys(void)
            "c.lua:2: unknown key 'limits.retry_hold_seconds': it belongs to 'zmtp' listeners\n");
     EXPECT("return {\n 'policy.lua' }", "c.lua:2: the configuration has a value without a key: 1\n");
     EXPECT("return {\n POLICY = 'x' }", "c.lua:2: unknown key 'POLICY', did you mean 'policy'?\n");
+    EXPECT("return { dns = {\n servers = { '192.0.2.53', '[2001:db8::1]:5353', '::1', 'a.example',\n "
+           "'192.0.2.53:0' } } }",
+           "c.lua:2: dns.servers[4] is \"a.example\", which is no address, as in \"192.0.2.53\" or "
+           "\"[2001:db8::53]:5353\"\n"
+           "c.lua:3: dns.servers[5] is \"192.0.2.53:0\": a port is 1 to 65535\n");
+    EXPECT("return { reload_on_change = 1 }", "c.lua:1: reload_on_change wants true or false, not 1\n");
     EXPECT("return { ['a\\nb'] = 1 }",
-           "c.lua:1: unknown key '[\"a\\x0ab\"]': known are dovecot, journal, keytab, limits, log, policy, "
-           "refuse_users, state_dir, workers, xmpp, zap, zmtp, zmtp_out\n");
+           "c.lua:1: unknown key '[\"a\\x0ab\"]': known are dns, dovecot, journal, keytab, limits, log, policy, "
+           "refuse_users, reload_on_change, state_dir, test_on_reload, workers, xmpp, zap, zmtp, zmtp_out\n");
 }
 
 static void wrong_types(void)
@@ -333,10 +339,11 @@ static void lines_of_computed_values(void)
            "c.lua:2: limits.memory wants a whole number from 1048576 to 1125899906842624, not 1\n"
            "c.lua:10: journal wants a string, not a table\n"
            "c.lua:10: unknown key 'log.memory': it belongs in 'limits'\n");
-    EXPECT("local t = {}\nt.self = t\nt = t\nt.workers = t\nreturn t",
-           "c.lua:2: unknown key 'self': known are dovecot, journal, keytab, limits, log, policy, refuse_users, "
-           "state_dir, workers, xmpp, zap, zmtp, zmtp_out\n"
-           "c.lua:4: workers wants a whole number from 1 to 1024, not a table\n");
+    EXPECT(
+        "local t = {}\nt.self = t\nt = t\nt.workers = t\nreturn t",
+        "c.lua:2: unknown key 'self': known are dns, dovecot, journal, keytab, limits, log, policy, refuse_users, "
+        "reload_on_change, state_dir, test_on_reload, workers, xmpp, zap, zmtp, zmtp_out\n"
+        "c.lua:4: workers wants a whole number from 1 to 1024, not a table\n");
     EXPECT("#!/usr/bin/env durward\nreturn {\n workers = 0 }",
            "c.lua:3: workers wants a whole number from 1 to 1024, not 0\n");
 }

@@ -127,6 +127,76 @@ static void a_question_is_temporary(void)
     }
 }
 
+/* A question that waits twice, answered from here. */
+static struct dw_ask *waiting;
+
+static enum dw_fulfilment begin(void *arg, struct dw_ask *asked, const struct dw_want *want,
+                                struct dw_answer *answer, void **job)
+{
+    (void)arg, (void)want, (void)answer;
+    waiting = asked;
+    *job = NULL;
+    return DW_FULFIL_LATER;
+}
+
+static void drop(void *job)
+{
+    (void)job;
+    waiting = NULL;
+}
+
+static struct answer ask_and_wait(struct dw_host *host)
+{
+    struct answer a = {0};
+    struct dw_event event = {.id = "1", .time = 1, .principal = DW_SPAN_OF("alice@HOME.EXAMPLE")};
+    struct dw_ask *asked = dw_ask_start(host, &event, DW_STAGE_MAP, on_done, &a);
+    for (int i = 0; asked && a.times == 0 && i < 3; i++) {
+        bool was = armed;
+        armed = false;
+        struct dw_answer answer = {.value = json_pack("[s]", "alice")};
+        armed = was;
+        dw_ask_resume(asked, &answer);
+    }
+    return a;
+}
+
+static void waiting_is_temporary_too(void)
+{
+    static const char waits[] =
+        "local durward = require('durward') local await = durward.await\n"
+        "return { map = function() return (await.resolve('a.example', 'TXT'))[1] end,\n"
+        "authorize = function(e) local ok = pcall(coroutine.wrap(function() await.groups(e.user) end))\n"
+        "  if not ok then return durward.temporary() end\n"
+        "  return durward.allow { properties = { ['X-A'] = 'b' }, sockets = { 'SUB' }, backend = "
+        "'tcp://127.0.0.1:1' } "
+        "end }\n";
+    struct dw_keeper keeper = {.begin = begin, .drop = drop};
+    struct dw_host_options patient = {.policies = files, .keeper = &keeper};
+    struct dw_error err;
+    FILE *f = fopen(path, "w");
+    fputs(waits, f);
+    fclose(f);
+    for (int mode = 0; mode < 2; mode++) {
+        struct dw_host *host = dw_host_new(&patient, &err);
+        CHECK(host);
+        long n = 1;
+        for (bool reached = true; reached && host; n++) {
+            armed = true;
+            for_good = mode;
+            left = n;
+            struct answer a = ask_and_wait(host);
+            reached = left < 2;
+            armed = false;
+            CHECK_INT(a.times, 1);
+            CHECK(a.verdict == DW_TEMPORARY || (a.verdict == DW_ALLOW && a.whole));
+            a = ask_and_wait(host);
+            CHECK(a.verdict == DW_ALLOW && a.whole);
+        }
+        CHECK(n > 20);
+        dw_host_free(&host);
+    }
+}
+
 int main(void)
 {
     int fd = mkstemp(path);
@@ -136,6 +206,7 @@ int main(void)
     dw_log_threshold((enum dw_log_level)(DW_LOG_ERROR + 1));
     RUN(loading_fails_and_says_so);
     RUN(a_question_is_temporary);
+    RUN(waiting_is_temporary_too);
     unlink(path);
     return check_done();
 }
