@@ -63,7 +63,7 @@ int dw_stubs_record(struct dw_stubs *stubs, const json_t *trace)
         const char *key = json_string_value(json_object_get(step, "key"));
         json_t *answer = json_object_get(step, "answer"), *failed = json_object_get(step, "failed");
         char *name;
-        if (!want || !key)
+        if (!want || !key || (!answer && !failed))
             continue;
         if (asprintf(&name, "%s %s", want, key) < 0)
             return -1;

@@ -233,6 +233,27 @@ class TestEvents(Replay):
                            " authorize = function(e) return require('durward').allow {} end }")
         self.assertIn("1 log-in was by password, which no journal holds", done.stdout)
 
+    def test_look_ups_are_answered_as_they_were_then(self):
+        policy = """local durward = require("durward")
+        return { map = function(event)
+            local names, why = durward.await.resolve("_kerberos.%s", "TXT")
+            return names and names[1], why
+          end,
+          authorize = durward.rule.allow("staff") }"""
+        recorded = line(decision={"user": "ANSWER.EXAMPLE"})
+        recorded["trace"][:0] = [
+            {"hook": "map", "text": "asked", "want": "TXT", "key": "_kerberos.known.example", "answer": ["ANSWER.EXAMPLE"]},
+            {"hook": "map", "text": "asked", "want": "TXT", "key": "_kerberos.none.example", "failed": "no such name"},
+            {"hook": "map", "text": "asked", "want": "TXT", "key": "_kerberos.cut.example"}]
+        self.assertEqual(self.counts(recorded, policy=policy % "known.example"), (0, {}))
+        done = self.replay(self.journal(recorded), policy=policy % "none.example")
+        self.assertIn("allow ANSWER.EXAMPLE -> deny\n", done.stdout)
+        self.assertIn("no such name", done.stdout)
+        for unknown in ("cut.example", "else.example"):
+            done = self.replay(self.journal(recorded), policy=policy % unknown)
+            self.assertIn("-> temporary\n", done.stdout)
+            self.assertIn("the journal has no answer to TXT _kerberos.%s" % unknown, done.stdout)
+
     def test_users_that_are_refused(self):
         recorded = line("admin@HOME.EXAMPLE", "deny")
         self.assertEqual(self.counts(recorded), (3, {"newly-allowed": 1}))
