@@ -6,6 +6,8 @@ import struct
 import threading
 import time
 
+import zmq
+
 import kit
 import ops
 
@@ -213,6 +215,32 @@ return {
         self.says(durward, r"table read again")
         self.is_served(port, router)
         self.assertEqual(len(durward.wait_journal(1, user="ally")), 1)
+
+    def test_zap_requests_wait_one_by_one(self):
+        """What comes after one that waits is answered before it; too late is temporary (300)."""
+        policy = """
+local durward = require("durward")
+return {
+  map = function(event)
+    local names, why = durward.await.resolve(event.plain.username .. ".users.example", "TXT")
+    return names and names[1], why
+  end,
+  authorize = durward.rule.allow("known"),
+}
+"""
+        server = self.dns(alice="al", bob=Dns.SILENT)
+        port = kit.free_port()
+        self.serve({"zap": [{"name": "zap", "listen": "tcp://127.0.0.1:%d" % port}], "workers": 1,
+                    "dns": {"servers": [server.address]}, "limits": {"decision_seconds": 1}}, policy)
+        dealer = self.context.socket(zmq.DEALER)
+        dealer.linger = 0
+        self.addCleanup(dealer.close, 0)
+        dealer.connect("tcp://127.0.0.1:%d" % port)
+        for number, user in enumerate((b"bob", b"alice", b"bob", b"nobody")):
+            dealer.send_multipart([b"", b"1.0", b"%d" % number, b"d", b"192.0.2.7", b"", b"PLAIN", user, b"pw"])
+        got = [[bytes(frame) for frame in self.recv(dealer)[2:6]] for _ in range(4)]
+        self.assertEqual(sorted(reply[:2] for reply in got[:2]), [[b"1", b"200"], [b"3", b"400"]])
+        self.assertEqual(sorted(reply[:2] for reply in got[2:]), [[b"0", b"300"], [b"2", b"300"]])
 
     def test_explain_makes_the_look_ups(self):
         server = self.dns(alice="al")

@@ -65,9 +65,10 @@ static void unknown_keys(void)
            "\"[2001:db8::53]:5353\"\n"
            "c.lua:3: dns.servers[5] is \"192.0.2.53:0\": a port is 1 to 65535\n");
     EXPECT("return { reload_on_change = 1 }", "c.lua:1: reload_on_change wants true or false, not 1\n");
-    EXPECT("return { ['a\\nb'] = 1 }",
-           "c.lua:1: unknown key '[\"a\\x0ab\"]': known are dns, dovecot, journal, keytab, limits, log, policy, "
-           "refuse_users, reload_on_change, state_dir, test_on_reload, workers, xmpp, zap, zmtp, zmtp_out\n");
+    EXPECT(
+        "return { ['a\\nb'] = 1 }",
+        "c.lua:1: unknown key '[\"a\\x0ab\"]': known are dns, dovecot, journal, keytab, limits, log, policy, "
+        "refuse_users, reload_on_change, shadow, state_dir, test_on_reload, workers, xmpp, zap, zmtp, zmtp_out\n");
 }
 
 static void wrong_types(void)
@@ -342,7 +343,7 @@ static void lines_of_computed_values(void)
     EXPECT(
         "local t = {}\nt.self = t\nt = t\nt.workers = t\nreturn t",
         "c.lua:2: unknown key 'self': known are dns, dovecot, journal, keytab, limits, log, policy, refuse_users, "
-        "reload_on_change, state_dir, test_on_reload, workers, xmpp, zap, zmtp, zmtp_out\n"
+        "reload_on_change, shadow, state_dir, test_on_reload, workers, xmpp, zap, zmtp, zmtp_out\n"
         "c.lua:4: workers wants a whole number from 1 to 1024, not a table\n");
     EXPECT("#!/usr/bin/env durward\nreturn {\n workers = 0 }",
            "c.lua:3: workers wants a whole number from 1 to 1024, not 0\n");
