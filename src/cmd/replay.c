@@ -10,7 +10,14 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { DECISION_SECONDS = 5, LIST_MOST = 64, EXIT_USAGE = 2, EXIT_DIFFERS = 3, EXAMPLES = 10, EXAMPLES_MOST = 10000 };
+enum {
+    DECISION_SECONDS = 5,
+    LIST_MOST = 64,
+    EXIT_USAGE = 2,
+    EXIT_DIFFERS = 3,
+    EXAMPLES = 10,
+    EXAMPLES_MOST = 10000
+};
 
 struct request {
     const char *policies[LIST_MOST + 1], *refuse_users[LIST_MOST + 1];
