@@ -58,11 +58,13 @@ local function build(verdict, name, ...)
   local decision = core.decision(verdict, fields, name)
   local matched = ("rule %q matched: %s"):format(name, verdict)
   local unmatched = ("rule %q did not match"):format(name)
-  local step = core.step
+  local step, cover = core.step, core.cover
+  cover(at, name, false)
   return function(event)
     local yes, why = check(event, matchers, at)
     if yes then
       step(matched, at)
+      cover(at, name, true)
       return decision
     end
     step(why and unmatched .. ": " .. tostring(why) or unmatched, at)

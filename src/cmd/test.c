@@ -13,9 +13,10 @@ enum { ARGUMENTS_MOST = 256 };
 
 static int usage(FILE *out)
 {
-    fputs("usage: durward test [--filter PATTERN] [--output HANDLER] PATH...\n\n"
+    fputs("usage: durward test [--coverage] [--filter PATTERN] [--output HANDLER] PATH...\n\n"
           "Runs the specs in PATHs (files, or folders with *_spec.lua) with busted; they may\n"
           "require(\"durward.kit\") and every other module of durward.\n\n"
+          "  --coverage         tells which lines and rules of the policies have run (never rounded up)\n"
           "  --filter PATTERN   only the tests whose name matches this Lua pattern\n"
           "  --output HANDLER   utfTerminal, plainTerminal, TAP, junit, json, ..\n\n"
           "exit: 0 all passed, 1 a test failed, 2 usage, or busted is missing\n",
@@ -25,7 +26,7 @@ static int usage(FILE *out)
 
 static int wrong_option(const char *option)
 {
-    static const char *const options[] = {"--filter", "--output", "--help", NULL};
+    static const char *const options[] = {"--coverage", "--filter", "--output", "--help", NULL};
     const char *nearest = dw_text_nearest(option, options);
     fprintf(stderr, "durward test: unknown option '%s'%s%s%s\n", option, nearest ? ", did you mean '" : "",
             nearest ? nearest : "", nearest ? "'?" : "");
@@ -40,13 +41,25 @@ static const char runner[] =
     "  if os.getenv('DURWARD_DEBUG') then io.stderr:write(tostring(runner), '\\n') end\n"
     "  os.exit(2, true)\n"
     "end\n"
-    "runner({ standalone = false })\n";
+    "if COVERAGE then\n"
+    "  local exit, cover = os.exit, require('durward.cover')\n"
+    "  require('durward.kit.host').cover()\n"
+    "  os.exit = function(...)\n"
+    "    io.stdout:flush()\n"
+    "    io.stdout:write('\\n', cover.report())\n"
+    "    io.stdout:flush()\n"
+    "    exit(...)\n"
+    "  end\n"
+    "end\n"
+    "runner({ standalone = false })\n"
+    "if COVERAGE then os.exit(0, true) end\n";
 
 int dw_cmd_test(int argc, char **argv)
 {
     char name[] = "durward test", recursive[] = "--recursive";
     char *out[ARGUMENTS_MOST];
     int count = 0, paths = 0;
+    bool coverage = false;
     struct stat st;
     out[count++] = name;
     out[count++] = recursive;
@@ -60,6 +73,10 @@ int dw_cmd_test(int argc, char **argv)
             }
             paths++;
             out[count++] = argv[i];
+            continue;
+        }
+        if (!strcmp(argv[i], "--coverage")) {
+            coverage = true;
             continue;
         }
         const char *value = strchr(argv[i], '=');
@@ -84,6 +101,10 @@ int dw_cmd_test(int argc, char **argv)
         return 2;
     }
     dw_script_arg(L, count, out);
+    if (coverage) {
+        lua_pushboolean(L, 1);
+        lua_setglobal(L, "COVERAGE");
+    }
     int code = 0;
     /* busted leaves through os.exit when a test failed. */
     if (luaL_loadbufferx(L, runner, sizeof runner - 1, "=durward", "t") != LUA_OK ||

@@ -108,13 +108,16 @@ void dw_budget_charge(lua_State *L, size_t units)
 
 static void tick(lua_State *L, lua_Debug *ar)
 {
-    (void)ar;
-    dw_budget_charge(L, TICK);
+    if (ar->event != LUA_HOOKLINE) {
+        dw_budget_charge(L, TICK);
+    } else if (lua_getinfo(L, "S", ar) && *ar->source == '@') {
+        dw_host_cover_line(dw_host_of(L), ar->source + 1, ar->currentline);
+    }
 }
 
 void dw_budget_watch(lua_State *L)
 {
-    lua_sethook(L, tick, LUA_MASKCOUNT, TICK);
+    lua_sethook(L, tick, LUA_MASKCOUNT | (dw_host_of(L)->coverage ? LUA_MASKLINE : 0), TICK);
 }
 
 void dw_budget_begin(struct dw_budget *b)

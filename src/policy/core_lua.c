@@ -38,6 +38,15 @@ static int core_is_detailed(lua_State *L)
     return 1;
 }
 
+/* cover(at, name, decided): a rule was built, or has decided */
+static int core_cover(lua_State *L)
+{
+    struct dw_host *host = lua_touserdata(L, lua_upvalueindex(1));
+    if (host && host->coverage)
+        dw_host_cover_rule(host, luaL_checkstring(L, 1), luaL_checkstring(L, 2), lua_toboolean(L, 3));
+    return 0;
+}
+
 /* decision(verdict, fields, rule) */
 static int core_decision(lua_State *L)
 {
@@ -253,5 +262,8 @@ int dw_lua_open_core(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &dw_host_key);
     lua_pushcclosure(L, core_is_detailed, 1);
     lua_setfield(L, -2, "is_detailed");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &dw_host_key);
+    lua_pushcclosure(L, core_cover, 1);
+    lua_setfield(L, -2, "cover");
     return 1;
 }

@@ -199,6 +199,7 @@ struct dw_host *dw_host_new(const struct dw_host_options *options, struct dw_err
         host->keeper = *options->keeper;
     host->detailed = options->detailed;
     host->findings = options->findings;
+    host->coverage = options->coverage;
     snprintf(host->scope, sizeof host->scope, "%s", options->scope ? options->scope : "");
     host->loading = true;
     if (copy_refused(host, options->refuse_users) < 0 || !(host->L = lua_newstate(dw_budget_alloc, b)))
@@ -252,6 +253,27 @@ void dw_host_free(struct dw_host **host)
 void dw_host_keep(struct dw_host *host, const struct dw_keeper *keeper)
 {
     host->keeper = *keeper;
+}
+
+/* What cannot be noted for want of memory was not covered. */
+void dw_host_cover_line(struct dw_host *host, const char *file, int line)
+{
+    char number[16];
+    json_t *lines = json_object_get(json_object_get(host->coverage, "lines"), file);
+    snprintf(number, sizeof number, "%d", line);
+    if (lines && !json_object_get(lines, number))
+        json_object_set_new(lines, number, json_true());
+}
+
+void dw_host_cover_rule(struct dw_host *host, const char *at, const char *name, bool decided)
+{
+    char *key;
+    json_t *rules = json_object_get(host->coverage, "rules");
+    if (!rules || asprintf(&key, "%s: %s", at, name) < 0)
+        return;
+    if (decided || !json_object_get(rules, key))
+        json_object_set_new(rules, key, json_boolean(decided));
+    free(key);
 }
 
 const char *dw_host_sha256(const struct dw_host *host)

@@ -22,6 +22,7 @@ struct dw_host_options {
     size_t memory; /* octets one call may add; 0: 16 MiB */
     double seconds; /* wall clock of one call of a script; 0: 5 */
     long instructions; /* of one call; 0: 10 million */
+    json_t *coverage; /* not NULL: "lines" by file and "rules" that ran are noted there, for tests; borrowed */
     bool detailed; /* traces tell each step of a mapping; for tools */
     struct dw_buf *findings; /* not NULL: what is suspicious about the a2l rules that are loaded, a line each */
     const char *scope; /* hosts of one scope count together in durward.limit; NULL: the common one */

@@ -35,6 +35,7 @@ struct dw_host {
     char **refuse_users;
     bool detailed; /* this and the next: as in struct dw_host_options */
     struct dw_buf *findings;
+    json_t *coverage;
     char scope[32]; /* what durward.limit counts in */
     char sha256[65];
     struct dw_thread spare[8];
@@ -97,5 +98,9 @@ bool dw_ask_waits(const struct dw_host *host);
 /* A look-up that was answered without waiting, into the trace. */
 void dw_ask_note_answer(struct dw_host *host, const struct dw_want *want, const char *at,
                         const struct dw_answer *answer);
+
+/* host.c: notes that a line was run, or that a rule was built or decided; nothing without coverage. */
+void dw_host_cover_line(struct dw_host *host, const char *file, int line);
+void dw_host_cover_rule(struct dw_host *host, const char *at, const char *name, bool decided);
 
 #endif

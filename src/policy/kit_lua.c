@@ -54,6 +54,9 @@ static const char **push_list(lua_State *L, int index)
     return list;
 }
 
+/* Of all hosts of this process, which is a test run; made by cover(). */
+static json_t *covered;
+
 /* open(policies, refuse_users, { answers =, failed =, tables = }): a host, or nil and why. */
 static int kit_open(lua_State *L)
 {
@@ -73,8 +76,12 @@ static int kit_open(lua_State *L)
     static atomic_uint opened;
     char scope[32];
     snprintf(scope, sizeof scope, "kit %u", atomic_fetch_add(&opened, 1) + 1);
-    struct dw_host_options options = {
-        .policies = policies, .refuse_users = refuse, .detailed = true, .scope = scope, .keeper = &keeper};
+    struct dw_host_options options = {.policies = policies,
+                                      .refuse_users = refuse,
+                                      .coverage = covered,
+                                      .detailed = true,
+                                      .scope = scope,
+                                      .keeper = &keeper};
     b->host = dw_host_new(&options, &err);
     if (b->host)
         return 1;
@@ -129,6 +136,22 @@ static int kit_sha256(lua_State *L)
     return 1;
 }
 
+/* cover(): from now on what hosts run is noted. */
+static int kit_cover(lua_State *L)
+{
+    if (!covered && !(covered = json_pack("{s:{}, s:{}}", "lines", "rules")))
+        return luaL_error(L, "out of memory");
+    return 0;
+}
+
+/* covered(): { lines = { file = { ["12"] = true } }, rules = { ["file:12: name"] = decided } } */
+static int kit_covered(lua_State *L)
+{
+    luaL_argcheck(L, covered, 0, "cover() comes first");
+    dw_lua_push_json(L, covered);
+    return 1;
+}
+
 static void push_fields(lua_State *L, const struct dw_field *fields)
 {
     lua_newtable(L);
@@ -157,8 +180,13 @@ static int kit_fields(lua_State *L)
 
 int dw_lua_open_kit(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"open", kit_open}, {"ask", kit_ask}, {"sha256", kit_sha256}, {"fields", kit_fields}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", kit_open},
+                                         {"ask", kit_ask},
+                                         {"sha256", kit_sha256},
+                                         {"fields", kit_fields},
+                                         {"cover", kit_cover},
+                                         {"covered", kit_covered},
+                                         {NULL, NULL}};
     if (luaL_newmetatable(L, TYPE)) {
         lua_pushcfunction(L, host_free);
         lua_setfield(L, -2, "__gc");

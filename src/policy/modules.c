@@ -62,6 +62,9 @@ char *dw_modules_read(struct dw_host *host, const char *path, size_t *len, struc
         } else {
             text[ *len = (size_t)got] = '\0';
             EVP_DigestUpdate(host->digest, text, *len);
+            json_t *lines = json_object_get(host->coverage, "lines");
+            if (lines && !json_object_get(lines, path))
+                json_object_set_new(lines, path, json_object());
         }
     }
     if (fd >= 0)
