@@ -97,6 +97,22 @@ class TestAwait(ops.Case):
                          ("map", "TXT", "alice.users.example", ["al"]))
         self.assertRegex(step["at"], r"policy\.lua:5$")
 
+    def test_replay_takes_the_recorded_answers(self):
+        server = self.dns(alice="al")
+        durward, router = self.waiting(server)
+        self.is_served(durward.port, router)
+        self.knocks(self.client(durward.port, "bob"))
+        self.assertTrue(durward.wait_journal(verdict="deny"))
+        asked = list(server.asked)
+        journal = durward.path("journal.jsonl")
+        done = kit.run_durward("replay", "-p", durward.path("policy.lua"), journal)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        durward.write("other.lua", POLICY.replace(".users.", ".people."))
+        done = kit.run_durward("replay", "-p", durward.path("other.lua"), journal)
+        self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
+        self.assertIn("the journal has no answer to TXT alice.people.example", done.stdout)
+        self.assertEqual(server.asked, asked)
+
     def test_a_name_that_is_not_there(self):
         durward, _ = self.waiting(self.dns(alice="al"))
         self.knocks(self.client(durward.port, "bob"))
