@@ -45,6 +45,7 @@ struct dw_zapsock {
     struct dw_worker *worker;
     char *listener;
     struct dw_caller caller;
+    char slot[64]; /* of limits.per_peer, which counts the users of a unix socket apart */
     char id[24];
     struct dw_buf message; /* the frames that have come of the next one */
     bool is_skipping; /* it has grown too long: its other frames are thrown away */
@@ -125,6 +126,15 @@ static void enter(struct dw_zapsock *z)
     z->depth++;
 }
 
+/* What leaving does is done from the loop: who calls us may still be busy with other questions. */
+static void leave_soon(struct dw_zapsock *z)
+{
+    if (--z->depth > 0)
+        return;
+    z->armed = dw_worker_now(z->worker);
+    uv_timer_start(&z->timer, timer_fired, 0, 0);
+}
+
 static void leave(struct dw_zapsock *z);
 
 static void answered(void *arg, const struct dw_decision *decision)
@@ -147,7 +157,7 @@ static void answered(void *arg, const struct dw_decision *decision)
         z->open_count--;
         DL_APPEND(z->spent, q);
     }
-    leave(z);
+    leave_soon(z);
 }
 
 static void ask(struct question *q)
@@ -344,7 +354,7 @@ static void take_down(struct dw_zapsock *z)
     dw_buf_free(&z->message);
     dw_tally_add(tally, DW_COUNT_BYTES_IN, z->leg.bytes_in);
     dw_tally_add(tally, DW_COUNT_BYTES_OUT, z->leg.bytes_out);
-    dw_tally_leave(tally, z->caller.address);
+    dw_tally_leave(tally, z->slot);
     DL_DELETE(z->worker->zapsocks, z);
     dw_leg_close(&z->leg, closed);
     uv_close((uv_handle_t *)&z->timer, closed);
@@ -455,14 +465,21 @@ void dw_zapsock_new(struct dw_worker *worker, const struct dw_listener_config *l
     struct dw_caller caller;
     bool is_entered = false;
     struct dw_zapsock *z = calloc(1, sizeof *z);
-    dw_caller_of(&caller, fd);
+    if (dw_caller_of(&caller, fd) < 0) {
+        dw_error_set(&err, DW_ERROR_CLOSED, "it has left already");
+        goto fail;
+    }
     if (!z || !(z->listener = strdup(listener->name)) || !(z->leg.machine = make_machine(worker)))
         goto fail;
     if (!dw_caller_allowed(listener, fd)) {
         dw_error_set(&err, DW_ERROR_DENIED, "its address is not in allow_from");
         goto fail;
     }
-    if (dw_tally_enter(tally, caller.address, worker->settings->connections, limits->per_peer, &err) < 0)
+    if (caller.has_ids)
+        snprintf(z->slot, sizeof z->slot, "uid:%ld", caller.uid);
+    else
+        memcpy(z->slot, caller.address, sizeof z->slot);
+    if (dw_tally_enter(tally, z->slot, worker->settings->connections, limits->per_peer, &err) < 0)
         goto fail;
     is_entered = true;
     if (dw_leg_open(&z->leg, NULL, &worker->loop, fd) < 0) {
@@ -486,10 +503,13 @@ void dw_zapsock_new(struct dw_worker *worker, const struct dw_listener_config *l
     return;
 
 fail:
-    dw_log(DW_LOG_WARN, "connection not taken", "listener", listener->name, "peer", caller.address, "why",
-           err.kind ? err.detail : "out of memory", NULL);
+    if (err.kind == DW_ERROR_CLOSED)
+        dw_log(DW_LOG_DEBUG, "connection not taken", "listener", listener->name, "why", err.detail, NULL);
+    else
+        dw_broker_complain(worker->broker, "connection not taken", listener->name, caller.address,
+                           err.kind ? err.detail : "out of memory");
     if (is_entered)
-        dw_tally_leave(tally, caller.address);
+        dw_tally_leave(tally, z->slot);
     if (fd >= 0)
         close(fd);
     if (z) {
