@@ -53,13 +53,14 @@ static void hits(const char *limit, const char *map)
 {
     if (getenv("TRACE"))
         fprintf(stderr, "%s\n", map);
-    struct dw_host *host = host_of(map, "", 1);
+    /* A loaded machine may not turn one limit into the other. */
+    struct dw_host *host = host_of(map, "", limit ? 60 : 1);
     if (!host)
         return;
     uint64_t began = dw_budget_clock();
     struct answer a = ask(host);
     double took = (double)(dw_budget_clock() - began) / 1e9;
-    if (!check_that(took < 3, __FILE__, __LINE__, map))
+    if (!check_that(took < 60, __FILE__, __LINE__, map))
         printf("    took %.1f seconds\n", took);
     if (limit && (a.verdict != DW_TEMPORARY || !strstr(a.reason, limit))) {
         CHECK_STR(a.reason, limit);
