@@ -64,6 +64,15 @@
 ---@field equals fun(self: durward.Secret, text: string): boolean  in constant time
 ---@field verify fun(self: durward.Secret, hash: string): boolean  against a crypt(3) hash
 
+--- Comparing what must not be guessed.  A hash of crypt(3) that costs more than a login should is not used.
+---@class durward.secret
+---@field equal fun(a: string|durward.Secret, b: string|durward.Secret): boolean  in constant time
+---@field verify fun(password: string|durward.Secret, hash: string): boolean?, string?
+
+--- Local time.  The function gives the weekday (1 is Monday) and the seconds since midnight.
+---@class durward.zone
+---@field open fun(name: string): (fun(time: number): integer, integer)?, string?
+
 ---@class durward.Event.Curve
 ---@field key? string  Z85, 40 characters
 ---@field raw? string  the same key as its 32 octets
