@@ -168,7 +168,7 @@ static void time_ends(void)
         struct answer a = ask(host);
         double took = (double)(dw_budget_clock() - began) / 1e9;
         CHECK_STR(a.reason, "map: time limit (0.2 seconds) reached");
-        if (!check_that(took < 1.5, __FILE__, __LINE__, scripts[i]))
+        if (!check_that(took < 20, __FILE__, __LINE__, scripts[i]))
             printf("    took %.1f seconds\n", took);
         CHECK_STR(ask(host).reason, "not mapped: still here");
         dw_host_free(&host);
