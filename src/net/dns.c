@@ -9,6 +9,7 @@
 #include <arpa/nameser.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum { TRY_MS = 1500, TRIES = 3, ADDRESSES_MOST = 64 };
 
@@ -26,6 +27,7 @@ struct dw_dns {
     struct socket *sockets;
     int queries, handles, depth;
     bool is_retired, is_ended;
+    struct dw_dns *next, **list; /* of those retired */
 };
 
 struct query {
@@ -116,6 +118,8 @@ static void socket_changed(void *data, ares_socket_t fd, int readable, int writa
 static void end(struct dw_dns *dns)
 {
     dns->is_ended = true;
+    if (dns->list)
+        LL_DELETE(*dns->list, dns);
     ares_destroy(dns->channel);
     uv_close((uv_handle_t *)&dns->timer, timer_closed);
 }
@@ -296,17 +300,35 @@ struct dw_dns *dw_dns_new(uv_loop_t *loop, char *const *servers, struct dw_error
     return dns;
 }
 
-void dw_dns_retire(struct dw_dns **dns, bool patient)
+static void cancel(struct dw_dns *dns)
+{
+    dns->depth++;
+    ares_cancel(dns->channel);
+    dns->depth--;
+    settle(dns);
+}
+
+void dw_dns_retire(struct dw_dns **dns, struct dw_dns **list)
 {
     struct dw_dns *d = *dns;
     *dns = NULL;
     if (!d)
         return;
     d->is_retired = true;
-    if (!patient) {
-        d->depth++;
-        ares_cancel(d->channel);
-        d->depth--;
+    d->list = list;
+    if (!list) {
+        cancel(d);
+        return;
     }
+    LL_PREPEND(*list, d);
     settle(d);
+}
+
+void dw_dns_end_all(struct dw_dns **list)
+{
+    struct dw_dns *dns, *next;
+    LL_FOREACH_SAFE(*list, dns, next)
+    {
+        cancel(dns);
+    }
 }

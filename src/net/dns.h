@@ -17,7 +17,10 @@ typedef void (*dw_dns_done)(void *arg, struct dw_answer *answer);
 struct dw_dns *dw_dns_new(uv_loop_t *loop, char *const *servers, struct dw_error *err);
 /* A, AAAA, TXT or SRV.  `done` is called from the loop, or, when it fails at once, before this returns. */
 void dw_dns_ask(struct dw_dns *dns, enum dw_want_kind kind, const char *name, dw_dns_done done, void *arg);
-/* No more is asked; it goes with its last answer.  Not `patient`: what is still asked fails at once. */
-void dw_dns_retire(struct dw_dns **dns, bool patient);
+/* No more is asked; it goes with its last answer, and stands in `list` until then.  NULL: what is still asked fails at
+ * once. */
+void dw_dns_retire(struct dw_dns **dns, struct dw_dns **list);
+/* What is asked of those in the list fails at once. */
+void dw_dns_end_all(struct dw_dns **list);
 
 #endif

@@ -36,13 +36,13 @@ static enum dw_fulfilment begin(void *arg, struct dw_ask *ask, const struct dw_w
         dw_groups_of(want->key, answer);
         return DW_FULFIL_NOW;
     }
-    struct dw_dns *dns = dw_dns_new(&l->loop, l->servers, &err);
+    struct dw_dns *retired = NULL, *dns = dw_dns_new(&l->loop, l->servers, &err);
     if (!dns) {
         dw_answer_fail(answer, "%s", err.detail);
         return DW_FULFIL_NOW;
     }
     dw_dns_ask(dns, want->kind, want->key, resolved, answer);
-    dw_dns_retire(&dns, true);
+    dw_dns_retire(&dns, &retired);
     uv_run(&l->loop, UV_RUN_DEFAULT);
     return DW_FULFIL_NOW;
 }

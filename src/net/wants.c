@@ -24,6 +24,7 @@ struct dw_wants {
     uv_loop_t *loop;
     char **servers;
     struct dw_dns *dns; /* made when it is first asked */
+    struct dw_dns *retired;
     uv_work_t work;
     struct job *queue, *running;
     bool is_closed;
@@ -223,7 +224,7 @@ int dw_wants_servers(struct dw_wants *w, char *const *servers)
     size_t count = 0;
     while (servers && servers[count])
         count++;
-    dw_dns_retire(&w->dns, true);
+    dw_dns_retire(&w->dns, &w->retired);
     free_servers(w);
     if (count == 0)
         return 0;
@@ -239,7 +240,8 @@ void dw_wants_close(struct dw_wants *w)
 {
     struct job *job, *next;
     w->is_closed = true;
-    dw_dns_retire(&w->dns, false);
+    dw_dns_retire(&w->dns, NULL);
+    dw_dns_end_all(&w->retired);
     LL_FOREACH_SAFE(w->queue, job, next)
     {
         LL_DELETE(w->queue, job);

@@ -201,7 +201,10 @@ return {
         thread = threading.Thread(target=self.knocks, args=(client,))
         thread.start()
         self.assertTrue(kit.until(lambda: server.asked))
+        self.reloads(durward)
+        watch = ops.Stopwatch()
         self.end(durward)
+        self.assertLess(watch.seconds(), 5)
         self.addCleanup(thread.join, kit.PATIENCE)
         durward.stop = lambda: None
 
