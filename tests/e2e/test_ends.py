@@ -198,7 +198,7 @@ class TestMemory(ops.Case):
         idle, busy = self.client(durward.port), self.client(durward.port)
         idle.login("PUSH")
         busy.login("PUSH")
-        message = idle.wrap(b"\0" + b"x" * 1000000)
+        message = idle.wrap(b"\0" + b"x" * (1 << 20)) # past the limit by itself, in whatever pieces it comes
         idle.send(message[:300000])
         ops.wait_status(durward, lambda now: now["buffered_bytes"] > 900000)
         busy.send_message(b"y" * 500000)
