@@ -272,7 +272,7 @@ local function bring_up(dir, names, wanted)
     return made, "is up"
   end
   if wanted[1] then
-    fail("the lab in %s is up already; add %s with 'durward lab addservice %s --dir %s'", dir, wanted[1], wanted[1], dir)
+    fail("the lab in %s is up already; 'durward lab addservice %s --dir %s' adds to it", dir, wanted[1], dir)
   end
   if names and not same_realms(state, names) then
     fail("the lab in %s is up with %s; take it down first: durward lab down --dir %s", dir,
