@@ -49,6 +49,7 @@ struct dw_xmpp_backend_config {
 };
 
 struct dw_xmpp_domain_config {
+    char *at; /* where it is written, as dw_config_where takes it: "domains[\"example.org\"]"; "": the listener */
     char *domain; /* lower case */
     char *hostname; /* of the connection manager (XEP-0233); NULL: <hostname/> is left out */
     char **hosts; /* further names that clients ask tickets for; NULL ends the list; may be NULL */
@@ -120,6 +121,9 @@ struct dw_config {
 /* Reads, runs and checks the file.  Appends every mistake found to `findings`, one "file:line: message" a
  * line, and returns NULL when there was one.  Opens no port and reads no keytab. */
 struct dw_config *dw_config_load(const char *path, struct dw_buf *findings);
+/* For who looks at the rest: the same, but of a file with mistakes it gives what is sound.  A key that is wrong is as if
+ * it were not there, one that must be there too.  NULL when the file itself cannot be run. */
+struct dw_config *dw_config_load_sound(const char *path, struct dw_buf *findings);
 struct dw_config *dw_config_hold(struct dw_config *config); /* one more holder; any thread */
 void dw_config_release(struct dw_config **config); /* the last one frees; any thread */
 
