@@ -411,11 +411,11 @@ static int start_workers(struct dw_broker *b, struct dw_error *err)
     return rc;
 }
 
-/* Each worker may have one look-up in the pool that takes its time; dialling is not to wait for those. */
+/* Each worker may have two things in the pool that take their time; dialling is not to wait for those. */
 static void widen_pool(int workers)
 {
     char threads[16];
-    snprintf(threads, sizeof threads, "%d", workers + 5 < 1024 ? workers + 5 : 1024);
+    snprintf(threads, sizeof threads, "%d", workers < 500 ? 2 * workers + 5 : 1024);
     setenv("UV_THREADPOOL_SIZE", threads, 0);
 }
 
