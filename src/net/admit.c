@@ -29,6 +29,8 @@ static void fill(const struct dw_conn *conn, struct dw_event *event)
     event->peer.pid = conn->pid;
     event->principal = dw_span_str(conn->principal);
     event->user = dw_span_str(conn->user);
+    if (conn->front->describe)
+        conn->front->describe(conn, event);
 }
 
 struct dw_question *dw_admit_question(struct dw_conn *conn)
@@ -73,6 +75,8 @@ static void answered(void *arg, const struct dw_decision *decision)
         dw_conn_enter(conn);
     dw_conn_no_deadline(conn, DW_AT_ASK);
     d->took_us = (uint64_t)clock_now(CLOCK_MONOTONIC) - q->started;
+    if (d->verdict == DW_ALLOW && q->is_verdict && conn->front->hold)
+        conn->front->hold(conn, d);
     if (d->verdict != DW_ALLOW || q->is_verdict)
         journal(conn, &q->event, d);
     q->then(conn, d);
