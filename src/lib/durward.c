@@ -78,12 +78,16 @@ static void leave(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* 1: nobody has been let in unasked since another handler was stopped, nor is anybody to be when this one fails. */
+/* Of the guard that stands there since another handler was stopped, or a new one. */
 static int open_endpoint(struct dw_inproc *endpoint, void *context, struct durward_error *error)
 {
     struct dw_error err = {0};
-    if (dw_guard_relieve(context, endpoint))
-        return 1;
+    if (dw_guard_relieve(context, endpoint)) {
+        if (dw_inproc_stands(endpoint))
+            return 0;
+        dw_inproc_close(endpoint);
+        return fail(error, DURWARD_ERROR_CONTEXT, "this ZeroMQ context is being terminated");
+    }
     switch (dw_inproc_open(endpoint, context, &err)) {
     case DW_INPROC_TAKEN: return 0;
     case DW_INPROC_BOUND: return fail(error, DURWARD_ERROR_BOUND, "%s", err.detail);
@@ -93,13 +97,33 @@ static int open_endpoint(struct dw_inproc *endpoint, void *context, struct durwa
     return fail(error, DURWARD_ERROR_SYSTEM, "%s", err.detail);
 }
 
-struct durward_zap *durward_zap_start(void *zmq_context, const char *config_path, struct durward_error *error)
+/* The endpoint is bound last: libzmq would free it only by and by. */
+static int start(struct durward_zap *zap, const char *config_path, struct durward_error *error)
 {
     struct dw_inproc endpoint;
     struct dw_buf findings = {0};
-    struct durward_zap *zap = NULL;
-    bool is_config = false;
-    int guarded = -1;
+    bool is_config;
+    zap->handler = dw_handler_new(config_path, &findings, &is_config);
+    if (!zap->handler && dw_buf_len(&findings) > 0)
+        fail_as_found(error, is_config ? DURWARD_ERROR_CONFIG : DURWARD_ERROR_SYSTEM, &findings);
+    else if (!zap->handler)
+        fail(error, DURWARD_ERROR_SYSTEM, "out of memory");
+    dw_buf_free(&findings);
+    if (!zap->handler)
+        return -1;
+    if (open_endpoint(&endpoint, zap->context, error) < 0) {
+        dw_handler_free(&zap->handler);
+        return -1;
+    }
+    if (dw_handler_run(zap->handler, &endpoint) == 0)
+        return 0;
+    dw_handler_free(&zap->handler);
+    dw_guard_post(zap->context, &endpoint);
+    return fail(error, DURWARD_ERROR_SYSTEM, "the ZAP handler cannot start: out of memory, descriptors or threads");
+}
+
+struct durward_zap *durward_zap_start(void *zmq_context, const char *config_path, struct durward_error *error)
+{
     clear(error);
     if (!zmq_context || !config_path) {
         fail(error, DURWARD_ERROR_USE, "durward_zap_start wants a ZeroMQ context and the path of a configuration");
@@ -107,25 +131,14 @@ struct durward_zap *durward_zap_start(void *zmq_context, const char *config_path
     }
     if (enter(error) < 0)
         return NULL;
-    if ((guarded = open_endpoint(&endpoint, zmq_context, error)) < 0)
-        goto fail;
-    if ((zap = calloc(1, sizeof *zap)) != NULL) {
-        *zap = (struct durward_zap){.pid = getpid(), .context = zmq_context};
-        zap->handler = dw_handler_start(&endpoint, config_path, &findings, &is_config);
-    }
-    if (zap && zap->handler)
-        return zap;
-    if (dw_buf_len(&findings) == 0)
+    struct durward_zap *zap = calloc(1, sizeof *zap);
+    if (!zap) {
         fail(error, DURWARD_ERROR_SYSTEM, "out of memory");
-    else
-        fail_as_found(error, is_config ? DURWARD_ERROR_CONFIG : DURWARD_ERROR_SYSTEM, &findings);
-    if (guarded)
-        dw_guard_post(zmq_context, &endpoint);
-    else
-        dw_inproc_close(&endpoint);
-
-fail:
-    dw_buf_free(&findings);
+    } else {
+        *zap = (struct durward_zap){.pid = getpid(), .context = zmq_context};
+        if (start(zap, config_path, error) == 0)
+            return zap;
+    }
     free(zap);
     leave();
     return NULL;

@@ -154,6 +154,7 @@ static void look_again(uv_idle_t *again)
 static void reply(void *arg, const struct dw_span *message)
 {
     struct dw_handler *h = arg;
+    atomic_store(&h->waiting, (uint64_t)h->asks.open_count);
     enum dw_inproc_sent sent = message ? dw_inproc_send(&h->inproc, *message) : DW_INPROC_LOST;
     if (sent == DW_INPROC_UNREACHABLE)
         atomic_fetch_add(&h->unreachable, 1);
@@ -335,14 +336,20 @@ static void woken(uv_async_t *wake)
     leave_loop(h);
 }
 
+static void clear(struct dw_handler *h)
+{
+    struct dw_ready last = {h->settings, h->office};
+    dw_ready_clear(&last);
+    h->settings = NULL;
+    h->office = NULL;
+}
+
 static void *run(void *arg)
 {
     struct dw_handler *h = arg;
-    struct dw_ready last;
     look(h);
     uv_run(&h->loop, UV_RUN_DEFAULT);
-    last = (struct dw_ready){h->settings, h->office};
-    dw_ready_clear(&last);
+    clear(h);
     pthread_mutex_lock(&h->lock);
     h->is_over = true;
     pthread_cond_broadcast(&h->changed);
@@ -426,15 +433,12 @@ static void describe_asks(struct dw_handler *h)
         h->asks.with.salt = (unsigned)getpid();
 }
 
-struct dw_handler *dw_handler_start(const struct dw_inproc *endpoint, const char *config_path,
-                                    struct dw_buf *findings, bool *is_config)
+struct dw_handler *dw_handler_new(const char *config_path, struct dw_buf *findings, bool *is_config)
 {
-    struct offer first = {0};
     struct dw_handler *h = calloc(1, sizeof *h);
     *is_config = false;
     if (!h)
-        goto fail;
-    h->inproc = *endpoint;
+        return NULL;
     pthread_mutex_init(&h->making, NULL);
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->changed, NULL);
@@ -443,29 +447,43 @@ struct dw_handler *dw_handler_start(const struct dw_inproc *endpoint, const char
     h->shadow = h->tally ? dw_shadow_new(h->tally) : NULL;
     if (!h->shadow || !h->config_path)
         goto fail;
-    if (make_ready(h, &first, findings) < 0) {
+    if (make_ready(h, &h->made, findings) < 0) {
         *is_config = true;
         goto fail;
     }
     free(h->config_path);
-    if (!(h->config_path = strdup(first.ready.settings->config->file)) || !open_loop(h))
-        goto fail;
-    describe_asks(h);
-    adopt(h, &first);
-    if (dw_handler_thread(&h->thread, "durward-zap", run, h) == 0)
+    if ((h->config_path = strdup(h->made.ready.settings->config->file)) != NULL)
         return h;
-    first.ready = (struct dw_ready){h->settings, h->office};
+
+fail:
+    dw_handler_free(&h);
+    return NULL;
+}
+
+int dw_handler_run(struct dw_handler *h, const struct dw_inproc *endpoint)
+{
+    h->inproc = *endpoint;
+    if (!open_loop(h))
+        return -1;
+    describe_asks(h);
+    adopt(h, &h->made);
+    if (dw_handler_thread(&h->thread, "durward-zap", run, h) == 0)
+        return 0;
     leave_loop(h);
     uv_run(&h->loop, UV_RUN_DEFAULT);
     uv_loop_close(&h->loop);
+    return -1;
+}
 
-fail:
-    if (dw_buf_len(findings) == 0)
-        dw_buf_printf(findings, "the ZAP handler cannot start: out of memory, descriptors or threads");
-    dw_ready_clear(&first.ready);
-    if (h)
-        release(h);
-    return NULL;
+void dw_handler_free(struct dw_handler **handler)
+{
+    struct dw_handler *h = *handler;
+    *handler = NULL;
+    if (!h)
+        return;
+    dw_ready_clear(&h->made.ready);
+    clear(h);
+    release(h);
 }
 
 const struct dw_tally *dw_handler_tally(const struct dw_handler *handler)

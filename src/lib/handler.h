@@ -1,6 +1,6 @@
 /* A handler: a thread with its loop, which answers a context's ZAP endpoint by the policy in force.
  *
- *   dw_handler_start -> thread: requests in, questions asked, replies out -> dw_handler_end, or the context ends
+ *   dw_handler_new -> dw_handler_run -> thread: requests in, questions asked, replies out -> dw_handler_end, or the context ends
  *
  * Functions may be called from any thread, dw_handler_end last. */
 #ifndef DW_LIB_HANDLER_H
@@ -18,9 +18,12 @@ struct dw_handler_figures {
     char policy_sha256[65];
 };
 
-/* Takes the endpoint, unless it fails.  NULL with `findings` told; `is_config` when they are about the configuration. */
-struct dw_handler *dw_handler_start(const struct dw_inproc *endpoint, const char *config_path,
-                                    struct dw_buf *findings, bool *is_config);
+/* Loads configuration and policies.  NULL with `findings` told; `is_config` when they are about the configuration. */
+struct dw_handler *dw_handler_new(const char *config_path, struct dw_buf *findings, bool *is_config);
+/* Starts the thread, and takes the endpoint.  -1: there are no means, and the endpoint is still the caller's. */
+int dw_handler_run(struct dw_handler *handler, const struct dw_inproc *endpoint);
+/* One that never ran. */
+void dw_handler_free(struct dw_handler **handler);
 /* Returns when the new policy is in force.  -1 with `findings` told: the old one goes on. */
 int dw_handler_reload(struct dw_handler *handler, struct dw_buf *findings);
 const struct dw_tally *dw_handler_tally(const struct dw_handler *handler);

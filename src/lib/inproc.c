@@ -56,6 +56,13 @@ void dw_inproc_close(struct dw_inproc *inproc)
     dw_buf_free(&inproc->message);
 }
 
+bool dw_inproc_stands(const struct dw_inproc *inproc)
+{
+    int events;
+    size_t size = sizeof events;
+    return zmq_getsockopt(inproc->socket, ZMQ_EVENTS, &events, &size) == 0 || zmq_errno() == EINTR;
+}
+
 int dw_inproc_descriptor(const struct dw_inproc *inproc)
 {
     int fd = -1;

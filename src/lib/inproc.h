@@ -16,9 +16,11 @@ struct dw_inproc {
 
 enum dw_inproc_state { DW_INPROC_TAKEN, DW_INPROC_BOUND, DW_INPROC_NO_CONTEXT, DW_INPROC_NO_MEANS };
 
-/* DW_INPROC_TAKEN, or another state with `err` told. */
+/* DW_INPROC_TAKEN, or another state with `err` told.  libzmq frees the endpoint of a closed one only by and by. */
 enum dw_inproc_state dw_inproc_open(struct dw_inproc *inproc, void *context, struct dw_error *err);
 void dw_inproc_close(struct dw_inproc *inproc);
+/* Whether its context goes on. */
+bool dw_inproc_stands(const struct dw_inproc *inproc);
 /* Readable when something may have come.  It tells edges: receive until DW_INPROC_NOTHING, and again after each send. */
 int dw_inproc_descriptor(const struct dw_inproc *inproc);
 
