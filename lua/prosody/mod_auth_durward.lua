@@ -7,7 +7,7 @@
 --     durward_secret_file = "durward.key"         -- the octets of durward's own secret_file; for Prosody's eyes alone
 --     durward_addresses = { "127.0.0.1", "::1" }  -- where durward runs, networks as well; these are the defaults
 --     durward_native = "internal_hashed"          -- the provider of the native users
---     durward_create = true                       -- makes an account, without a password, for a user's first token
+--     durward_create = true                       -- a user's first token makes an account; nobody knows its password
 --
 -- The token is the password of SASL PLAIN: "v1.EXPIRY.NONCE.MAC", its MAC the HMAC-SHA256, in hex, of
 -- "v1.EXPIRY.NONCE.user@host" under the secret.
@@ -16,6 +16,8 @@
 local ip = require "util.ip"
 local hashes = require "util.hashes"
 local new_sasl = require "util.sasl".new
+local random_bytes = require "util.random".bytes
+local to_hex = require "util.hex".to
 local now = os.time
 
 local most_seconds = 600 -- a token that ends later is not durward's
@@ -124,7 +126,7 @@ local function test_token(session, username, password)
     return false
   end
   if create and not native.user_exists(username) then
-    local ok, trouble = native.create_user(username, nil)
+    local ok, trouble = native.create_user(username, to_hex(random_bytes(32)))
     if not ok then
       module:log("warn", "No account could be made for %s: %s", username, trouble)
     end
