@@ -82,7 +82,7 @@ struct dw_front_ops {
     /* Frees conn->own. */
     void (*forget)(struct dw_conn *conn);
 };
-extern const struct dw_front_ops dw_front_gateway, dw_front_outbound;
+extern const struct dw_front_ops dw_front_gateway, dw_front_outbound, dw_front_xmpp;
 
 /* What is known of a login until it is joined: the event and what it borrows from. */
 struct dw_question {

@@ -6,6 +6,7 @@
 #include "net/desk.h"
 #include "net/listener.h"
 #include "net/wants.h"
+#include "net/xmpp_pool.h"
 #include "net/zapsock.h"
 
 #include <stdlib.h>
@@ -104,6 +105,7 @@ static void adopt(struct dw_worker *w, struct dw_post *post)
         a->settings = settings;
         a->office = office;
         change_doors(w, a);
+        dw_xmpp_pool_drain(w);
     }
     free_adoption(a);
 }
@@ -201,6 +203,7 @@ static void drain(struct dw_worker *w, struct dw_post *post)
     free(post);
     w->draining = true;
     close_doors(w);
+    dw_xmpp_pool_drain(w);
     dw_zapsock_drain_all(w);
     each_conn(w, dw_conn_drain);
 }
@@ -215,6 +218,7 @@ static void stop(struct dw_worker *w, struct dw_post *post)
     free(post);
     w->stopping = true;
     close_doors(w);
+    dw_xmpp_pool_drain(w);
     dw_zapsock_stop_all(w);
     each_conn(w, doom);
 }

@@ -21,6 +21,7 @@ struct dw_door;
 struct dw_reception;
 struct dw_wants;
 struct dw_worker;
+struct dw_xmpp_pool;
 struct dw_zapsock;
 
 struct dw_post {
@@ -44,6 +45,7 @@ struct dw_worker {
     int reception_count;
     struct dw_conn *conns; /* by number */
     struct dw_zapsock *zapsocks;
+    struct dw_xmpp_pool *xmpp_pool; /* NULL: nothing has been put there */
     uv_timer_t starve_timer;
     uint64_t next_number;
     uint8_t *scratch;
