@@ -60,7 +60,7 @@ int dw_prepare_credentials(const struct dw_config *config, struct dw_error *err)
 {
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct dw_listener_config *l = &config->listeners[i];
-        if (l->kind == DW_LISTEN_ZMTP && check_acceptor(l, err) < 0)
+        if ((l->kind == DW_LISTEN_ZMTP || l->kind == DW_LISTEN_DOVECOT) && check_acceptor(l, err) < 0)
             return -1;
         if (l->kind == DW_LISTEN_XMPP && dw_xmpp_check_keys(l, err) < 0)
             return -1;
