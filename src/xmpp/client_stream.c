@@ -270,12 +270,16 @@ static const char *served(const struct dw_xmpp_client *c, const char *to)
     return NULL;
 }
 
-/* RFC 6120 section 4.7.1: who the client says it is may not be somebody of elsewhere, nor, once it is known, another. */
+/* RFC 6120 section 4.7.1: who the client says it is may not be somebody of elsewhere, nor, once it is known, another.  A
+ * name without a localpart is nobody's: XML::Stream (sendxmpp) tells its own host's. */
 static bool is_from_fit(const struct dw_xmpp_client *c, const char *from)
 {
     struct dw_span local, domain, resource, user = dw_buf_span(&c->login->user), user_local, user_domain, none;
-    if (!dw_jid_split(dw_span_str(from), &local, &domain, &resource) || !local.at ||
-        !dw_jid_same_domain(domain, dw_span_str(c->domain)))
+    if (!dw_jid_split(dw_span_str(from), &local, &domain, &resource))
+        return false;
+    if (!local.at)
+        return !resource.at;
+    if (!dw_jid_same_domain(domain, dw_span_str(c->domain)))
         return false;
     return !c->welcome || user.len == 0 ||
            (dw_jid_split(user, &user_local, &user_domain, &none) && dw_span_equal_nocase(local, user_local));
