@@ -35,7 +35,9 @@ int dw_tls_file_error(struct dw_error *err, const char *what, const char *path)
         ERR_clear_error();
         return dw_error_set(err, DW_ERROR_INTERNAL, "out of memory for the %s %.200s", what, path);
     }
-    if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_PEM && ERR_GET_REASON(ERR_peek_error()) == PEM_R_NO_START_LINE) {
+    int lib = ERR_GET_LIB(ERR_peek_error()), code = ERR_GET_REASON(ERR_peek_error());
+    if ((lib == ERR_LIB_PEM && code == PEM_R_NO_START_LINE) ||
+        (lib == ERR_LIB_OSSL_DECODER && code == ERR_R_UNSUPPORTED)) {
         ERR_clear_error();
         return dw_error_set(err, DW_ERROR_INTERNAL, "%.200s holds no PEM %s", path, what);
     }
