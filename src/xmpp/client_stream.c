@@ -237,6 +237,10 @@ enum dw_act dw_client_unexpected(struct dw_xmpp_client *c, struct dw_effect *fx,
                                : node->first     ? dw_client_shown(name, node->first->name)
                                                  : "none named");
     }
+    if (dw_xml_is(node, DW_XML_TLS, "starttls")) { /* RFC 6120 section 5.4.2.2 */
+        dw_client_say(c, DW_SPAN_OF("<failure xmlns='" DW_XML_TLS "'/></stream:stream>"));
+        return dw_client_close(c, fx, DW_ERROR_PROTOCOL, "STARTTLS within TLS");
+    }
     dw_client_shown(name, node->name);
     /* RFC 6120 sections 4.9.3.12 and 4.9.3.24. */
     if (dw_xml_is(node, DW_XML_CLIENT, "message") || dw_xml_is(node, DW_XML_CLIENT, "presence") ||
@@ -366,7 +370,7 @@ enum dw_act dw_client_await_header(struct dw_xmpp_client *c, struct dw_effect *f
 
 enum dw_act dw_client_await_offer(struct dw_xmpp_client *c, struct dw_effect *fx)
 {
-    if (c->machine.left > MOST_WAITING)
+    if (c->machine.left + dw_buf_len(&c->plain) > MOST_WAITING)
         return dw_client_fail(c, fx, DW_ERROR_LIMIT, "policy-violation",
                               "the client does not wait for its features");
     return DW_NEED;

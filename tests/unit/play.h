@@ -16,7 +16,7 @@
  * conversation ends with nothing left over.
  *
  * Every conversation is played whole, octet by octet, into a small scratch, and cut in two at every offset (of its
- * own lines).
+ * own lines); but one whose ':' line says `whole`, because it is about what arrives together, only so.
  * What was lent to the machine is overwritten between turns, so that a span kept too long is seen. */
 #ifndef DW_TESTS_PLAY_H
 #define DW_TESTS_PLAY_H

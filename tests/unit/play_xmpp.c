@@ -1,6 +1,6 @@
 /* XMPP's words for conversations with a client (play.h), over the toy GSSAPI (toy_gss.h) and the toy TLS (toy_tls.h).
  *
- *   : client [direct] [limit=N]      domains: example.com, other.example, xn--bcher-kva.example
+ *   : client [whole] [direct] [limit=N]      domains: example.com, other.example, xn--bcher-kva.example
  *
  * Said, by the client ('>') or by the machine ('<'); `tls` before any of them puts it into TLS:
  *   "text"                       just that
