@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 {
     char endpoint[256], line[64];
     size_t size = sizeof endpoint;
-    int none = 0;
+    int none = 0, patience = 2000;
     if (argc != 4 && argc != 5)
         return 2;
     setvbuf(stdin, NULL, _IONBF, 0); /* what stands in a buffer is not polled */
@@ -79,6 +79,8 @@ int main(int argc, char **argv)
     void *context = zmq_ctx_new(), *server = zmq_socket(context, ZMQ_PULL);
     const char *key = secure(server, argv[2], argv[3]);
     zmq_setsockopt(server, ZMQ_LINGER, &none, sizeof none);
+    /* So long does libzmq keep a client whom a temporary refusal has reached. */
+    zmq_setsockopt(server, ZMQ_HANDSHAKE_IVL, &patience, sizeof patience);
     start(context, argv[1]);
     if (zmq_bind(server, argc == 5 ? argv[4] : "tcp://127.0.0.1:*") < 0 ||
         zmq_getsockopt(server, ZMQ_LAST_ENDPOINT, endpoint, &size) < 0)

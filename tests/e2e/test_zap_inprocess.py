@@ -80,6 +80,7 @@ class InProcess(test_zap.Zap):
         self.write(folder, "policy.lua", policy or self.policy)
         self.write(folder, "durward.lua", "return %s\n" % kit.lua(config))
         environment = dict(self.lab.environment(self.lab.dir + "/nobody.cc"), **kit.SANITIZERS)
+        environment["LSAN_OPTIONS"] += ":suppressions=" + self.suppressions()
         environment["KRB5_KTNAME"] = "FILE:" + self.lab.keytab
         words = [SERVER, os.path.join(folder, "durward.lua"), mechanism, domain]
         server = Server(words + ([endpoint] if endpoint else []), environment)
@@ -90,6 +91,13 @@ class InProcess(test_zap.Zap):
         server.journal = lambda **want: kit.Durward.journal(server, **want)
         server.wait_journal = lambda **want: kit.until(lambda: server.journal(**want)) or []
         return server
+
+    def suppressions(self):
+        """libzmq forgets the names of GSSAPI clients that it turns away."""
+        path = os.path.join(self.lab.dir, "lsan.supp")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("leak:libzmq.so\n")
+        return path
 
     def judge(self, server):
         wrong = server.end()
@@ -219,8 +227,7 @@ class TestHandler(InProcess):
         self.stop(server, curve_publickey=public, curve_secretkey=secret, curve_serverkey=server.key.encode())
 
     def test_stopped_with_null(self):
-        """libzmq tells a NULL client of no temporary refusal: it waits for its handshake's time."""
-        self.stop(self.server("null", "open"), handshake_ivl=500)
+        self.stop(self.server("null", "open"))
 
     def test_stopped_with_gssapi(self):
         """With nobody at the endpoint released libzmq would let everybody in."""
