@@ -79,7 +79,7 @@ struct wish {
     const char *subject; /* CN; NULL: "a test" */
     const char *usage; /* extendedKeyUsage; NULL: none */
     long from, to; /* seconds from now; both 0: an hour around now */
-    bool authority;
+    bool authority, unnumbered; /* without subjectKeyIdentifier */
     const char *algorithm; /* "RSA", "ED25519"; NULL: P-256 */
     const EVP_MD *hash; /* NULL: SHA-256 */
 };
@@ -130,6 +130,8 @@ static void make(const char *name, struct wish wish)
     X509_set_issuer_name(made, X509_get_subject_name(issuer));
     X509_set_pubkey(made, mine);
     extend(made, issuer, NID_basic_constraints, wish.authority ? "critical,CA:TRUE" : "CA:FALSE");
+    if (!wish.unnumbered)
+        extend(made, issuer, NID_subject_key_identifier, "hash");
     if (wish.names)
         extend(made, issuer, NID_subject_alt_name, wish.names);
     if (wish.usage)
