@@ -15,12 +15,13 @@ enum { MOST_WAITING = 65536 };
 
 const char *dw_client_shown(char into[96], const char *text)
 {
-    struct dw_buf quoted = {0};
-    dw_text_quote(&quoted, dw_span_make(text, strnlen(text, 72)));
-    size_t len = dw_buf_len(&quoted) < 95 ? dw_buf_len(&quoted) : 95;
-    memcpy(into, dw_buf_span(&quoted).at, len);
-    into[len] = '\0';
-    dw_buf_free(&quoted);
+    size_t len = strnlen(text, 92);
+    bool is_cut = text[len] != '\0';
+    while (is_cut && len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80)
+        len--;
+    for (size_t i = 0; i < len; i++)
+        into[i] = (uint8_t)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    memcpy(into + len, is_cut ? ".." : "", is_cut ? 3 : 1);
     return into;
 }
 
@@ -373,7 +374,7 @@ enum dw_act dw_client_await_offer(struct dw_xmpp_client *c, struct dw_effect *fx
     if (c->machine.left + dw_buf_len(&c->plain) > MOST_WAITING)
         return dw_client_fail(c, fx, DW_ERROR_LIMIT, "policy-violation",
                               "the client does not wait for its features");
-    return DW_NEED;
+    return dw_client_need(c, fx);
 }
 
 /* ---- STARTTLS (RFC 6120 section 5). */
