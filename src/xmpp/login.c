@@ -28,6 +28,7 @@ struct login {
     bool tls_ended;
     char *domain, *name; /* what it serves, and what its certificate has to be for */
     struct dw_xml *xml; /* of the header that is under way; none once the user is in */
+    bool begun; /* its first octet is there */
     struct dw_buf plain; /* what TLS gave; in the clear the machine's own input is parsed */
     size_t lent; /* octets of `plain` that the last effect showed */
     struct dw_buf offered; /* mechanisms, each with a space behind it */
@@ -123,6 +124,7 @@ static int send_header(struct login *l)
         dw_error_set(&l->why, DW_ERROR_INTERNAL, "out of memory for a stream to the backend");
     dw_buf_free(&text);
     l->state = AWAIT_HEADER;
+    l->begun = false;
     return rc;
 }
 
@@ -358,9 +360,25 @@ static enum dw_act take_stanza(struct login *l, struct dw_effect *fx, const stru
 
 /* ---- The machine. */
 
+/* SSH, SMTP and many more greet with a word: it is told at once, not when a deadline has passed. */
+static bool is_no_xml(struct login *l)
+{
+    struct dw_span first = input(l);
+    if (l->state != AWAIT_HEADER || l->begun || first.len == 0)
+        return false;
+    l->begun = true;
+    return !memchr("< \t\r\n", first.at[0], 5);
+}
+
 static enum dw_act parse(struct login *l, struct dw_effect *fx)
 {
     enum dw_act act = DW_NEED;
+    if (is_no_xml(l))
+        return refuse(
+            l, fx, DW_ERROR_TEMPORARY,
+            "the backend of %.80s speaks no XMPP: is backend.connect its client port, and one without direct "
+            "TLS?",
+            l->domain);
     while (act == DW_NEED && l->xml) {
         struct dw_error why;
         size_t used = 0;
