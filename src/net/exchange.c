@@ -1,9 +1,9 @@
 /* The exchanges of a connection: see exchange.h. */
 #include "net/exchange.h"
 
+#include "auth/authzid.h"
 #include "base/text.h"
 #include "net/record.h"
-#include "sasl/authzid.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -299,29 +299,16 @@ void dw_exchanges_begin(struct dw_exchanges *exchanges, struct dw_dovecot_exchan
 
 /* -- admission ------------------------------------------------------------------------------------------- */
 
-/* Of a decision to allow: whether the client may be whom it asks to be. */
-static bool is_authorized(const struct dw_exchange *e, const struct dw_decision *d)
-{
-    const struct dw_event *event = &e->event;
-    return dw_authzid_is_own(event->authzid, dw_span_str(d->user), event->domain, event->principal) ||
-           (d->jid && dw_authzid_is_own(event->authzid, dw_span_str(d->jid), event->domain, event->principal));
-}
-
-/* The policy has the last word but this: what is told may not break the protocol, and not be another than asked for. */
+/* The policy has the last word but this: what is told may not break the protocol. */
 static void decide(struct dw_exchange *e, struct dw_decision *d)
 {
-    bool is_other = false;
     struct dw_span jid = dw_span_str(d->jid);
     if (d->verdict == DW_ALLOW && d->jid && (jid.len == 0 || !dw_text_is_utf8(jid) || dw_text_has_control(jid))) {
         dw_decision_refuse(d, DW_TEMPORARY, "the jid is empty, not UTF-8, or holds a control character");
-    } else if (d->verdict == DW_ALLOW && !is_authorized(e, d)) {
-        is_other = true;
-        dw_decision_refuse(d, DW_DENY, "the client asks to act for another, whom the policy did not name");
-        dw_decision_set(&d->rule, "authzid");
     }
     record(e, d);
     if (d->verdict != DW_ALLOW) {
-        refuse(e, is_other && d->verdict == DW_DENY ? DW_DOVECOT_AUTHZID : refusal_of(d));
+        refuse(e, dw_authzid_is_refused(d) ? DW_DOVECOT_AUTHZID : refusal_of(d));
         return;
     }
     const char *user = d->jid ? d->jid : d->user;

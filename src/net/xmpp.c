@@ -1,6 +1,7 @@
 /* The xmpp front: see xmpp.h. */
 #include "net/xmpp.h"
 
+#include "auth/authzid.h"
 #include "base/text.h"
 #include "net/admit.h"
 #include "net/broker.h"
@@ -224,7 +225,7 @@ static void admitted(struct dw_conn *conn)
 
 static void admission_decided(struct dw_conn *conn, struct dw_decision *d)
 {
-    bool foreign = conn->own->bad_authzid;
+    bool foreign = dw_authzid_is_refused(d);
     if (d->verdict == DW_TEMPORARY)
         refuse(conn, DW_TEMPORARY, DW_XMPP_TEMPORARY);
     else if (d->verdict == DW_DENY)
@@ -240,8 +241,7 @@ static void hold(struct dw_conn *conn, struct dw_decision *d)
 {
     struct dw_xmpp_own *own = conn->own;
     free(own->jid);
-    own->jid = dw_xmpp_jid_decide(d, own->domain->domain, dw_span_str(own->authzid), conn->principal,
-                                  conn->settings->config->refuse_users, &own->bad_authzid);
+    own->jid = dw_xmpp_jid_decide(d, own->domain->domain, conn->settings->config->refuse_users);
 }
 
 /* -- questions ------------------------------------------------------------------------------------------ */
@@ -256,7 +256,6 @@ static void ask_admission(struct dw_conn *conn)
     give_back(conn);
     free(conn->principal);
     free(own->authzid);
-    own->bad_authzid = false;
     own->attempts++;
     snprintf(own->mechanism, sizeof own->mechanism, "%s", dw_xmpp_client_mechanism(conn->near.machine));
     conn->principal = name ? strdup(name) : NULL;

@@ -35,7 +35,6 @@ struct dw_xmpp_own {
     /* Of one attempt. */
     char mechanism[24];
     char *authzid, *jid;
-    bool bad_authzid;
     unsigned attempts;
     enum dw_xmpp_stage stage;
     bool is_pooled; /* the stream came from the pool */

@@ -2,7 +2,6 @@
 #include "net/xmpp_jid.h"
 
 #include "base/text.h"
-#include "sasl/authzid.h"
 
 #include <stdlib.h>
 
@@ -56,8 +55,7 @@ static bool is_refused(const char *jid, size_t local, char *const list[])
     return false;
 }
 
-char *dw_xmpp_jid_decide(struct dw_decision *d, const char *domain, struct dw_span authzid, const char *principal,
-                         char *const refused[], bool *bad_authzid)
+char *dw_xmpp_jid_decide(struct dw_decision *d, const char *domain, char *const refused[])
 {
     const char *named = d->jid ? d->jid : d->user, *at = strchr(named, '@');
     struct dw_span local = dw_span_make(named, at ? (size_t)(at - named) : strlen(named));
@@ -72,17 +70,8 @@ char *dw_xmpp_jid_decide(struct dw_decision *d, const char *domain, struct dw_sp
         return refuse(d, DW_TEMPORARY, NULL, "out of memory%s", "");
     if (is_refused(jid, local.len, refused)) {
         refuse(d, DW_DENY, "refuse_users", "'%s' stands in refuse_users", jid);
-        goto none;
-    }
-    /* The principal stands for who was mapped from it, not for another whom the policy put in its place. */
-    if (!dw_authzid_is_own(authzid, dw_span_str(d->user), of, dw_span_str(principal)) &&
-        !dw_authzid_is_own(authzid, dw_span_str(jid), of, DW_SPAN_NONE)) {
-        *bad_authzid = true;
-        refuse(d, DW_DENY, "authzid", "the client asked to act for another than %s", jid);
-        goto none;
+        free(jid);
+        return NULL;
     }
     return jid;
-none:
-    free(jid);
-    return NULL;
 }

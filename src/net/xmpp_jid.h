@@ -5,13 +5,10 @@
 #include "auth/decision.h"
 
 /* Of an allow: the decision's `jid`, else its user at `domain`, with ASCII letters of the localpart in lower case, as
- * every server has it.  `authzid` (may be empty) must name that JID, or the mapped user: a policy lets a client act for
- * another by naming the other in its allow, as user or jid.
+ * every server has it.
  *
- * The JID (malloc'ed), or NULL: the decision has then been turned to a denial (rule "authzid": an authorization identity
- * of another, `bad_authzid` is set; rule "refuse_users": the JID's localpart stands there), or to temporary, when the
- * policy named what is no JID of `domain`, or memory is out. */
-char *dw_xmpp_jid_decide(struct dw_decision *decision, const char *domain, struct dw_span authzid,
-                         const char *principal, char *const refuse[], bool *bad_authzid);
+ * The JID (malloc'ed), or NULL: the decision has then been turned to a denial (rule "refuse_users": the JID's localpart
+ * stands there), or to temporary, when the policy named what is no JID of `domain`, or memory is out. */
+char *dw_xmpp_jid_decide(struct dw_decision *decision, const char *domain, char *const refuse[]);
 
 #endif

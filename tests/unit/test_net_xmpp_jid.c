@@ -1,6 +1,7 @@
-/* Who an admitted user is at the server, and for whom a client may act. */
+/* Who an admitted user is at the server, and for whom a client may act: the two rules that an allow of XMPP passes. */
 #include "check.h"
 
+#include "auth/authzid.h"
 #include "net/xmpp_jid.h"
 
 #include <stdlib.h>
@@ -20,8 +21,15 @@ static struct told decide(const char *user, const char *jid, const char *authzid
     dw_decision_set(&d.user, user);
     if (jid)
         dw_decision_set(&d.jid, jid);
-    char *made =
-        dw_xmpp_jid_decide(&d, "example.com", dw_span_str(authzid), "Alice@EXAMPLE.COM", refuse, &told.bad_authzid);
+    struct dw_event event = {
+        .front = DW_FRONT_XMPP,
+        .domain = DW_SPAN_OF("example.com"),
+        .principal = DW_SPAN_OF("Alice@EXAMPLE.COM"),
+        .authzid = dw_span_str(authzid),
+    };
+    dw_authzid_hold(&d, &event);
+    told.bad_authzid = dw_authzid_is_refused(&d);
+    char *made = d.verdict == DW_ALLOW ? dw_xmpp_jid_decide(&d, "example.com", refuse) : NULL;
     snprintf(told.jid, sizeof told.jid, "%s", made ? made : "");
     snprintf(told.rule, sizeof told.rule, "%s", d.rule ? d.rule : "");
     told.verdict = d.verdict;
@@ -50,6 +58,7 @@ static void as_clients_name_themselves(void)
     for (int i = 0; i < 3; i++)
         CHECK_STR(decide("alice", NULL, own[i]).jid, "alice@example.com");
     CHECK_STR(decide("Alice", NULL, "alice").jid, "alice@example.com");
+    CHECK_STR(decide("alice", NULL, "ALICE@Example.com").jid, "alice@example.com");
     CHECK_STR(decide("alice.partner", NULL, "alice.partner@example.com").jid, "alice.partner@example.com");
 }
 
