@@ -6,7 +6,9 @@ who its clients are.
 
 Postfix runs for root alone: `missing_postfix()` says what stands against it, or None.
 """
+import grp
 import os
+import pwd
 import shutil
 import signal
 import smtplib
@@ -18,6 +20,8 @@ import kit
 import xmpp_servers
 
 PROGRAMS = "/usr/lib/postfix/sbin"
+QUEUES = ("incoming", "active", "deferred", "defer", "bounce", "flush", "trace", "private", "maildrop", "hold", "saved",
+          "corrupt", "public")
 MAIN = """
 compatibility_level = 3.6
 queue_directory = {dir}/queue
@@ -77,9 +81,9 @@ class Postfix:
         self.process, self.lines = None, []
         try:
             self.port = kit.free_port()
-            os.mkdir(os.path.join(self.dir, "queue"))
             self.write("main.cf", MAIN.format(dir=self.dir, programs=PROGRAMS, sasl=sasl))
             self.write("master.cf", MASTER.format(port=self.port))
+            self.make_folders()
             self.start()
         except BaseException:
             self.stop()
@@ -89,13 +93,24 @@ class Postfix:
         with open(os.path.join(self.dir, name), "w", encoding="ascii") as file:
             file.write(text)
 
+    def make_folders(self):
+        """As postfix(1) makes them, which leaves a master behind that does not end with who started it."""
+        owner, group = pwd.getpwnam("postfix").pw_uid, grp.getgrnam("postdrop").gr_gid
+        os.mkdir(os.path.join(self.dir, "queue"))
+        for name in ("data", *("queue/" + name for name in QUEUES)):
+            path = os.path.join(self.dir, name)
+            os.mkdir(path, 0o700)
+            os.chown(path, owner, -1)
+        for name, mode in (("maildrop", 0o730), ("public", 0o710)):
+            os.chown(os.path.join(self.dir, "queue", name), owner, group)
+            os.chmod(os.path.join(self.dir, "queue", name), mode)
+        os.mkdir(os.path.join(self.dir, "queue", "pid"))
+
     def start(self):
-        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MAIL_CONFIG": self.dir}
-        subprocess.run([PROGRAMS + "/post-install", "create-missing"], env=dict(
-            env, config_directory=self.dir, meta_directory="/etc/postfix", daemon_directory=PROGRAMS), check=False,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.process = subprocess.Popen(["postfix", "-c", self.dir, "start-fg"], env=env, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MAIL_CONFIG": self.dir, "MAIL_LOGTAG": "postfix",
+               "POSTLOG_SERVICE": "postlog", "POSTLOG_HOSTNAME": "localhost"}
+        self.process = subprocess.Popen([PROGRAMS + "/master", "-c", self.dir, "-s"], env=env, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
                                         preexec_fn=xmpp_servers.die_with_parent)
         self.reader = threading.Thread(target=xmpp_servers.Server.read, args=(self.process.stdout, self.lines), daemon=True)
         self.reader.start()
