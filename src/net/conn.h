@@ -69,6 +69,8 @@ struct dw_front_ops {
     const char *(*likely)(const struct dw_conn *conn);
     /* The near machine ended before there was traffic. */
     void (*near_lost)(struct dw_conn *conn, const struct dw_error *why);
+    /* The near machine has looked at all that came, and there is no traffic yet. */
+    void (*looked)(struct dw_conn *conn);
     /* Milliseconds that a leg may be silent; 0: for ever. */
     unsigned (*ttl)(const struct dw_leg *leg);
     /* One of the front's own deadlines has come. */

@@ -168,6 +168,20 @@ static void refuse(struct dw_conn *conn, enum dw_verdict verdict, enum dw_xmpp_r
     }
     give_back(conn);
     dw_xmpp_client_refuse(conn->near.machine, how);
+    const struct dw_error *last;
+    conn->own->failures = dw_xmpp_client_failures(conn->near.machine, &last);
+}
+
+/* What the machine has refused by itself: a bad ticket, a mechanism that was not offered, an exchange given up. */
+static void looked(struct dw_conn *conn)
+{
+    const struct dw_error *last;
+    unsigned failures = dw_xmpp_client_failures(conn->near.machine, &last);
+    if (failures > conn->own->failures && last) {
+        conn->own->failures = failures;
+        dw_conn_log(conn, DW_LOG_WARN, last->kind == DW_ERROR_DENIED ? "ticket refused" : "login attempt failed",
+                    "why", last->detail);
+    }
 }
 
 void dw_xmpp_temporary(struct dw_conn *conn, const char *what, const char *why)
@@ -216,6 +230,10 @@ static void admitted(struct dw_conn *conn)
     conn->user_counted = true;
     if (backend_of(conn, d, &err) < 0) {
         dw_xmpp_temporary(conn, "the policy names a backend that cannot be used", err.detail);
+        return;
+    }
+    if (dw_xmpp_client_user(conn->near.machine, dw_span_str(conn->own->jid)) < 0) {
+        dw_xmpp_temporary(conn, "an admitted client cannot be joined", "out of memory");
         return;
     }
     dw_machine_answer(conn->near.machine, true);
@@ -314,6 +332,10 @@ void dw_xmpp_welcome(struct dw_conn *conn)
 {
     dw_conn_no_deadline(conn, DW_AT_BACKEND);
     conn->own->stage = DW_XMPP_IN;
+    if (dw_xmpp_client_user(conn->near.machine, dw_span_str(conn->own->jid)) < 0) {
+        dw_xmpp_temporary(conn, "an admitted client cannot be joined", "out of memory");
+        return;
+    }
     dw_xmpp_client_welcome(conn->near.machine);
     dw_conn_pump(conn, &conn->near);
 }
@@ -425,6 +447,7 @@ const struct dw_front_ops dw_front_xmpp = {
     .state = state,
     .late = late,
     .likely = likely,
+    .looked = looked,
     .near_lost = near_lost,
     .due = due,
     .farewell = farewell,

@@ -36,6 +36,7 @@ struct dw_xmpp_own {
     char mechanism[24];
     char *authzid, *jid;
     unsigned attempts;
+    unsigned failures; /* of SASL, that the log has been told of */
     enum dw_xmpp_stage stage;
     bool is_pooled; /* the stream came from the pool */
     struct dw_tls_pair *pair; /* external */

@@ -214,6 +214,7 @@ class TestProsodyToken(Logins, Scene):
         stream = self.stream(durward)
         stream.prepare()
         self.assertEqual(self.refused(stream, self.ticket(service="imap/" + HOSTNAME)), "not-authorized")
+        self.assertTrue(durward.wait_log(r"ticket refused .*imap/cm7"), durward.log())
         self.assertEqual(durward.journal(), [])
 
     def test_no_server_is_a_temporary_failure_within_the_handshakes_time(self):
@@ -309,6 +310,17 @@ class TestProsodyToken(Logins, Scene):
         self.assertEqual(stream.ending(), "connection-timeout")
         self.assertTrue(durward.wait_log(r"most likely it has no ticket .*services=.*xmpp/cm7\.example\.test/example"),
                         durward.log())
+
+    def test_gs2(self):
+        durward = self.durward(mechanisms=["GS2-KRB5-PLUS", "GS2-KRB5", "GSSAPI"])
+        stream = self.stream(durward)
+        features = stream.prepare()
+        self.assertEqual([one.text for one in features.iter("{%s}mechanism" % xmpp_kit.SASL)],
+                         ["GS2-KRB5-PLUS", "GS2-KRB5", "GSSAPI"])
+        xmpp_kit.gsasl(stream, self.lab.cache("alice"), HOSTNAME, authzid="alice", mechanism="GS2-KRB5")
+        stream.open()
+        self.assertEqual(stream.bind("x"), "alice@%s/x" % DOMAIN)
+        self.assertEqual(durward.journal()[0]["event"]["mechanism"], "GS2-KRB5")
 
     def test_back_pressure_and_bounded_memory(self):
         durward = self.durward()
