@@ -4,7 +4,7 @@
 --   plugin_paths = { "/usr/share/durward/lua/prosody" }
 --   VirtualHost "example.com"
 --     authentication = "durward"
---     durward_secret_file = "durward.key"         -- the octets of durward's own secret_file; for Prosody's eyes alone
+--     durward_secret_file = "durward.key"         -- what durward's own secret_file holds, or a JWK of it
 --     durward_addresses = { "127.0.0.1", "::1" }  -- where durward runs, networks as well; these are the defaults
 --     durward_native = "internal_hashed"          -- the provider of the native users
 --     durward_create = true                       -- a user's first token makes an account; nobody knows its password
@@ -13,7 +13,9 @@
 -- "v1.EXPIRY.NONCE.user@host" under the secret.
 -- luacheck: globals module
 
+local base64 = require "util.encodings".base64
 local ip = require "util.ip"
+local json = require "util.json"
 local hashes = require "util.hashes"
 local new_sasl = require "util.sasl".new
 local random_bytes = require "util.random".bytes
@@ -22,6 +24,19 @@ local now = os.time
 
 local most_seconds = 600 -- a token that ends later is not durward's
 local least_secret = 16
+
+-- A JWK is what an ejabberd wants as its key: one file may serve both.
+local function from_jwk(text)
+  local jwk = text:match("^%s*{") and json.decode(text)
+  if type(jwk) ~= "table" then
+    return nil
+  end
+  if jwk.kty ~= "oct" or type(jwk.k) ~= "string" then
+    return ""
+  end
+  local key = jwk.k:gsub("=+$", ""):gsub("[-_]", { ["-"] = "+", _ = "/" })
+  return base64.decode(key .. ("="):rep(-#key % 4)) or ""
+end
 
 local function read_secret()
   local path = module:get_option_path("durward_secret_file", nil, "config")
@@ -32,8 +47,9 @@ local function read_secret()
   if not file then
     error("durward_secret_file: " .. why, 0)
   end
-  local secret = file:read("*a"):gsub("[\r\n]+$", "")
+  local text = file:read("*a") or ""
   file:close()
+  local secret = from_jwk(text) or text:gsub("[\r\n]+$", "")
   if #secret < least_secret then
     error(("durward_secret_file: %s holds %d octets, at least %d are needed"):format(path, #secret, least_secret), 0)
   end

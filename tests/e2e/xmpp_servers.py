@@ -34,8 +34,8 @@ PR_SET_PDEATHSIG = 1
 
 def missing_prosody(*modules):
     """What a Prosody with these community modules wants, or None."""
-    if not shutil.which("prosody"):
-        return "prosody is not installed"
+    if not shutil.which("prosody") or not shutil.which("openssl"):
+        return "prosody or openssl is not installed"
     for name in modules:
         if not glob.glob(os.path.join(COMMUNITY, name)):
             return "prosody-modules is not installed: no %s" % name
@@ -43,7 +43,8 @@ def missing_prosody(*modules):
 
 
 def missing_ejabberd():
-    return None if EJABBERD and shutil.which("erl") else "ejabberd is not installed"
+    there = EJABBERD and shutil.which("erl") and shutil.which("openssl")
+    return None if there else "ejabberd or openssl is not installed"
 
 
 def free_port():
@@ -203,10 +204,10 @@ class Prosody(Server):
             raise ValueError("Debian's prosody-modules have no mod_net_proxy")
         options = {
             "run_as_root": True, "daemonize": False, "pidfile": self.path("prosody.pid"), "data_path": self.path("data"),
-            "plugin_paths": [PROVIDER, COMMUNITY], "interfaces": ["127.0.0.1"], "modules_disabled": ["s2s", "s2s_auth_certs"],
-            "c2s_require_encryption": True, "c2s_ports": [self.port], "c2s_direct_tls_ports": [self.direct_port],
-            "s2s_ports": [], "http_ports": [],
-            "https_ports": [], "authentication": "internal_hashed", "storage": "internal",
+            "plugin_paths": [PROVIDER, COMMUNITY], "interfaces": ["127.0.0.1"],
+            "modules_disabled": ["s2s", "s2s_auth_certs"], "c2s_require_encryption": True, "c2s_ports": [self.port],
+            "c2s_direct_tls_ports": [self.direct_port], "s2s_ports": [], "http_ports": [], "https_ports": [],
+            "authentication": "internal_hashed", "storage": "internal",
         }
         lines = ["%s = %s" % (name, lua(value)) for name, value in options.items()]
         if self.login == "token":
