@@ -5,7 +5,10 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import types
 import unittest
+
+import zmq
 
 import kit
 import test_zap
@@ -272,6 +275,34 @@ class TestHandler(InProcess):
         got = {server.line() for _ in range(200)}
         self.assertEqual(got, {"alice ops from %d" % number for number in range(200)})
         self.assertEqual(server.do("statistics"), ".statistics 200 0 0 0")
+
+
+class TestNobodyAtTheEndpoint(test_zap.Zap):
+    """What libzmq itself does where no handler was ever started: why one is started first, and guarded when it ends."""
+
+    def bound(self, enforce, **options):
+        server = self.context.socket(zmq.PULL)
+        self.addCleanup(server.close, 0)
+        server.zap_enforce_domain = enforce
+        server.zap_domain, server.handshake_ivl = b"open", 500
+        for key, value in options.items():
+            setattr(server, key, value)
+        server.bind("tcp://127.0.0.1:*")
+        return types.SimpleNamespace(socket=server, endpoint=self.endpoint(server), enforce=enforce)
+
+    def comes_in(self, server, **options):
+        self.client(server, "hello", **options)
+        return bool(server.socket.poll(1500 if server.enforce else int(kit.PATIENCE * 1000)))
+
+    def test_unless_it_is_told_to_enforce_domains_it_lets_in(self):
+        (public, secret), (key, hidden) = self.keys["alice"], zmq.curve_keypair()
+        curve = {"curve_publickey": public, "curve_secretkey": secret, "curve_serverkey": key}
+        for enforce in (False, True):
+            null = self.bound(enforce)
+            self.assertEqual(self.comes_in(null), not enforce)
+            server = self.bound(enforce, curve_server=True, curve_secretkey=hidden)
+            self.assertEqual(self.comes_in(server, **curve), not enforce)
+        self.assertFalse(self.comes_in(self.bound(True, plain_server=True), **ALICE))
 
 
 if __name__ == "__main__":
