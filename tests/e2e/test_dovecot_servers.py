@@ -1,6 +1,8 @@
-"""Stock servers that ask durward by Dovecot's protocol, and real Kerberos clients of theirs: Postfix, Prosody."""
+"""Stock servers that ask durward by Dovecot's protocol, and real Kerberos clients of theirs: Postfix, Exim, Prosody; and a
+client over Java's own Kerberos."""
 import base64
 import os
+import re
 import shutil
 import smtplib
 import subprocess
@@ -12,7 +14,7 @@ import kit
 import mail_servers
 import xmpp_kit
 import xmpp_servers
-from dovecot_kit import Ticket
+from dovecot_kit import Asker, Ticket
 
 SMTP = "smtp/localhost@" + kit.HOME
 POLICY = """
@@ -121,6 +123,118 @@ class Mail(Case):
         self.front(**listener)
         # A process of Postfix that had a connection needs one attempt to see that it is gone.
         self.assertTrue(kit.until(lambda: self.log_in(server, self.ticket("alice"))[1] == 235))
+
+
+EXIM = """
+spool_directory = %(dir)s
+log_file_path = %(dir)s/%%slog
+auth_advertise_hosts = *
+tls_advertise_hosts =
+acl_smtp_mail = known
+begin acl
+known:
+  accept authenticated = *
+  deny
+begin authenticators
+gssapi:
+  driver = dovecot
+  public_name = GSSAPI
+  server_socket = %(socket)s
+  server_set_id = $auth1
+"""
+
+
+class Exim(Case):
+    """Debian's has the driver in exim4-daemon-heavy, and stands in the place of Postfix: one of the two is skipped.  It
+    talks on its standard input, as if to a host."""
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("exim4"):
+            self.skipTest("exim4 is not installed")
+        told = subprocess.run(["exim4", "-bV"], capture_output=True, text=True, timeout=kit.PATIENCE).stdout
+        if not re.search("^Authenticators:.* dovecot", told, re.M):
+            self.skipTest("this exim4 has no driver for Dovecot's protocol: exim4-daemon-heavy has")
+        self.durward = self.front(listen="ipc://auth", mode="0666")
+        os.chmod(self.durward.dir, 0o711)
+
+    def log_in(self, user, authzid=b""):
+        """Its answers to AUTH and to MAIL."""
+        directory = tempfile.mkdtemp(prefix="durward-e2e-exim-")
+        self.addCleanup(shutil.rmtree, directory, True)
+        path = os.path.join(directory, "exim.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(EXIM % {"dir": directory, "socket": self.durward.path("auth")})
+        exim = subprocess.Popen(["exim4", "-C", path, "-bh", "192.0.2.7"], text=True, bufsize=1, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        ticket = Ticket(self.lab.cache(user), SMTP)
+        try:
+            self.hear(exim)
+            self.tell(exim, "EHLO client.example")
+            answer = self.tell(exim, "AUTH GSSAPI " + encode(ticket.step()))
+            while answer.startswith("334"):
+                answer = self.tell(exim, encode(ticket.answer(base64.b64decode(answer[4:]), authzid=authzid)))
+            return answer[:3], self.tell(exim, "MAIL FROM:<a@example.com>")[:3]
+        finally:
+            exim.stdin.close()
+            exim.stdout.close()
+            exim.kill()
+            exim.wait()
+
+    def tell(self, exim, line):
+        exim.stdin.write(line + "\r\n")
+        exim.stdin.flush()
+        return self.hear(exim)
+
+    def hear(self, exim):
+        for line in exim.stdout:
+            if re.match(r"\d{3} ", line):
+                return line.strip()
+        raise AssertionError("exim has ended")
+
+    def test_logins(self):
+        self.assertEqual(self.log_in("alice"), ("235", "250"))
+        self.assertEqual(self.log_in("bob"), ("535", "550"))
+        self.assertEqual(self.log_in("alice", b"carol"), ("535", "550"))
+        self.assertEqual([(line["event"]["peer"]["address"], line["decision"]["verdict"])
+                          for line in self.durward.journal()], [("192.0.2.7", v) for v in ("allow", "deny", "deny")])
+
+
+class Java(Case):
+    def test_logins(self):
+        if not shutil.which("javac"):
+            self.skipTest("no Java Development Kit is installed")
+        durward = self.front(listen="ipc://auth")
+        folder = tempfile.mkdtemp(prefix="durward-e2e-java-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        subprocess.run(["javac", "-nowarn", "-d", folder, os.path.join(kit.HERE, "clients", "JgssClient.java")], check=True,
+                       capture_output=True, timeout=kit.PATIENCE * 2)
+        asker = Asker(durward.path("auth"))
+        self.addCleanup(asker.close)
+        for mutual in ("true", "false"):
+            for authzid, outcome in (("", "OK"), ("alice", "OK"), ("carol", "FAIL")):
+                with self.subTest(mutual=mutual, authzid=authzid):
+                    self.assertEqual(self.exchange(asker, folder, mutual, authzid), outcome)
+
+    def exchange(self, asker, folder, mutual, authzid):
+        client = subprocess.Popen(
+            ["java", "-cp", folder, "-Djava.security.krb5.conf=%s/krb5.conf" % self.lab.dir, "JgssClient",
+             self.lab.cache("alice"), "alice@" + kit.HOME, "smtp", "localhost", mutual, authzid], text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            asker.auth(1, "smtp", response=base64.b64decode(client.stdout.readline()))
+            verb, what = asker.reply(1)
+            while verb == "CONT":
+                client.stdin.write(encode(what) + "\n")
+                client.stdin.flush()
+                asker.cont(1, base64.b64decode(client.stdout.readline()))
+                verb, what = asker.reply(1)
+            return verb
+        finally:
+            client.stdin.close()
+            client.stdout.close()
+            client.kill()
+            client.wait()
 
 
 class Prosody(Case):
