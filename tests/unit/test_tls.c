@@ -393,6 +393,16 @@ static void test_files(void)
         dw_tls_context_release(&s);
     }
     struct dw_error err = {0};
+    struct dw_tls_certificate both = {pem("both"), pem("both"), no_names}, folder = {tls_dir, tls_dir, no_names};
+    struct dw_tls_context *in_one_file = dw_tls_server_new(&both, 1, NULL, &err);
+    if (!CHECK(in_one_file != NULL))
+        printf("    %s\n", err.detail);
+    dw_tls_context_release(&in_one_file);
+    CHECK(!dw_tls_server_new(&folder, 1, NULL, &err));
+    if (!CHECK(strstr(err.detail, "Is a directory") != NULL))
+        printf("    %s\n", err.detail);
+    CHECK_INT(dw_tls_certificate_covers(pem("example"), ".com", &err), 0);
+    CHECK_INT(dw_tls_certificate_covers(pem("example"), "", &err), 0);
     const char *const bad[] = {"nowhere", "empty", "garbled"};
     for (size_t i = 0; i < 3; i++) {
         CHECK(!dw_tls_client_new(&(struct dw_tls_client_options){.ca_file = pem(bad[i])}, &err));
@@ -427,11 +437,12 @@ static void test_a_chain_is_shown_whole(void)
 
 static void copy_files(const char *into, const char *first, const char *second)
 {
+    /* Paths, so that a key may stand behind its certificate. */
     static char text[1 << 15];
     size_t len = 0;
     const char *from[] = {first, second};
     for (int i = 0; i < 2; i++) {
-        FILE *file = fopen(pem(from[i]), "re");
+        FILE *file = fopen(from[i], "re");
         len += file ? fread(text + len, 1, sizeof text - len, file) : 0;
         if (file)
             fclose(file);
@@ -463,8 +474,9 @@ static void make_files(void)
     make("for-clients", (struct wish){.issuer = "ca", .names = "DNS:example.com", .usage = "clientAuth"});
     make("by", (struct wish){.issuer = "example", .names = "DNS:example.com"});
     make("leaf", (struct wish){.issuer = "middle", .names = "DNS:example.com"});
-    copy_files("chain", "leaf", "middle");
-    copy_files("by-no-authority", "by", "example");
+    copy_files("chain", pem("leaf"), pem("middle"));
+    copy_files("both", pem("example"), key("example"));
+    copy_files("by-no-authority", pem("by"), pem("example"));
     rename(key("by"), key("by-no-authority"));
     put_file(pem("empty"), "", 0);
     put_file(key("empty"), "", 0);
