@@ -115,8 +115,8 @@
 ---@field backend? string  in place of the listener's: "tcp://127.0.0.1:5571", "ipc:///run/app"
 ---@field properties? table<string, string>  sent to the backend
 ---@field expires? number  seconds since 1970; never later than the ticket's end
----@field jid? string  XMPP: who they are at the server, in place of user@domain; what names the client's authzid lets it
----act for that one
+---@field jid? string  XMPP: who they are at the server, in place of user@domain; a client that asks (authzid) to act
+---for that one may
 ---@field identity? string  the ZMTP identity that the client is held to
 ---@field sockets? string[]  socket types that may pass: { "SUB" }
 

@@ -214,8 +214,8 @@ void dw_xmpp_backend_lost(struct dw_conn *conn, const struct dw_error *why)
             dw_conn_doom(conn, "backend closed");
         else
             dw_conn_pump(conn, &conn->near);
-    } else if (!why && own->is_pooled) {
-        /* It had gone before it heard of anybody. */
+    } else if (own->is_pooled && (!why || why->kind != DW_ERROR_DENIED)) {
+        /* Servers end streams that have waited long, perhaps just now: it is no word about the user. */
         dw_conn_close_far(conn);
         dw_machine_free(&conn->far.machine);
         conn->far_ready = false;

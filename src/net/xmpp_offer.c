@@ -1,6 +1,7 @@
 /* What an xmpp listener answers as, and which mechanisms it offers: as far as there are keys.  See xmpp.h. */
 #include "net/xmpp.h"
 
+#include "base/text.h"
 #include "net/desk.h"
 
 #include <stdio.h>
@@ -124,6 +125,14 @@ static int replace(char **field, const char *text)
     return !text || *field ? 0 : -1;
 }
 
+/* A policy may have put it together from what a client sent. */
+static bool is_host(const char *text)
+{
+    struct dw_span name = dw_span_str(text);
+    return !text || (name.len > 0 && name.len < 256 && dw_text_is_utf8(name) && !dw_text_has_control(name) &&
+                     !strpbrk(text, " /@\\<>&\"'"));
+}
+
 static const struct dw_cred *choose(struct dw_conn *conn, const struct dw_decision *d, struct dw_error *err)
 {
     struct dw_xmpp_own *own = conn->own;
@@ -133,6 +142,10 @@ static const struct dw_cred *choose(struct dw_conn *conn, const struct dw_decisi
     if (!is_named(conn->settings->config, keytab)) {
         dw_error_set(err, DW_ERROR_INTERNAL, "the policy names keytab %s, which the configuration does not",
                      keytab);
+        return NULL;
+    }
+    if (!is_host(hostname)) {
+        dw_error_set(err, DW_ERROR_INTERNAL, "the policy names a hostname that is none");
         return NULL;
     }
     const struct dw_cred *cred = dw_desk_acceptor(conn->worker->desk, keytab, d->service, realm, err);

@@ -340,10 +340,17 @@ class TestPool(Scene):
         self.assertEqual([user for user, _ in server.users], ["alice", "bob"])
 
     def test_a_stream_that_ends_when_it_hears_of_the_user(self):
+        for words in (b"", b"<stream:error><connection-timeout xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+                           b"</stream:error></stream:stream>"):
+            with self.subTest(words):
+                self.ends_when_it_hears(words)
+
+    def ends_when_it_hears(self, words):
         def once(server, connection):
             if len(server.connections) == 2:
                 server.greet(connection)
                 server.until(connection, rb"</auth>")
+                connection.sendall(words)
                 return
             good(server, connection)
 
@@ -417,6 +424,23 @@ class TestPolicy(Scene):
             stream.gssapi(self.ticket(service=FULL))
         stream.gssapi(self.ticket(service="xmpp/" + HOSTNAME))
         stream.open()
+
+    def test_a_hostname_that_is_none(self):
+        policy = ALLOW.replace("return { map", "return { realm = function() return { hostname = 'a b' } end, map")
+        durward = self.durward(self.server(good).port, policy=policy)
+        features = self.stream(durward).prepare()
+        self.assertEqual(list(features.iter("{%s}mechanism" % xmpp_kit.SASL)), [])
+        self.assertTrue(durward.wait_log(r"no mechanism is offered .*a hostname that is none"), durward.log())
+
+    def test_the_connect_hook(self):
+        policy = ALLOW.replace("return { map", """return { connect = function(event)
+              assert(event.front == "xmpp" and event.domain == nil)
+              return durward.deny { reason = "not from here" }
+            end, map""")
+        durward = self.durward(self.server(good).port, policy=policy)
+        with self.assertRaises(xmpp_kit.Ended):
+            self.stream(durward).open()
+        self.assertEqual(durward.wait_journal(verdict="deny")[0]["decision"]["reason"], "not from here")
 
     def test_connections_of_one_user(self):
         server = self.server(good)
