@@ -232,10 +232,6 @@ static void admitted(struct dw_conn *conn)
         dw_xmpp_temporary(conn, "the policy names a backend that cannot be used", err.detail);
         return;
     }
-    if (dw_xmpp_client_user(conn->near.machine, dw_span_str(conn->own->jid)) < 0) {
-        dw_xmpp_temporary(conn, "an admitted client cannot be joined", "out of memory");
-        return;
-    }
     dw_machine_answer(conn->near.machine, true);
     dw_conn_log(conn, DW_LOG_INFO, "admitted", "jid", conn->own->jid);
     dw_xmpp_backend_start(conn);
