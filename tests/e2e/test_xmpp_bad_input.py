@@ -611,7 +611,7 @@ class TestBackends(xmpp_world.Case):
         with self.assertRaises((xmpp_kit.Refused, xmpp_kit.Ended, OSError)):
             stream.gssapi(self.ticket())
             stream.open()
-        self.assertTrue(durward.wait_log("backend"), durward.log())
+        self.assertTrue(durward.wait_log("the server was lost"), durward.log())
         stream.close()
         self.empty(durward)
 
