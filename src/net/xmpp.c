@@ -398,7 +398,7 @@ static const char *state(const struct dw_conn *conn, const struct dw_leg *leg)
 static bool is_without_ticket(const struct dw_conn *conn)
 {
     const struct dw_xmpp_own *own = conn->own;
-    return own && own->is_offered && own->attempts == 0 && conn->near.machine &&
+    return own && own->is_offered && own->attempts == 0 && own->failures == 0 && conn->near.machine &&
            strcmp(dw_xmpp_client_state(conn->near.machine), "sasl") == 0;
 }
 
