@@ -273,6 +273,35 @@ class Hooks(Case):
         self.assertEqual(asker.exchange(2, "xmpp", self.ticket(service=XMPP))[0], "FAIL")
         self.assertEqual(asker.exchange(3, "host", self.ticket(service="host/localhost@" + kit.HOME)), DENIED)
 
+    def test_replayed_and_explained(self):
+        """What was decided is decided again, by the very hooks; and one rule more tells itself."""
+        policy = POLICY.replace("return {", """return {
+          connect = function(event)
+            return event.service == "xmpp" and durward.deny({ reason = "no chat" }) or nil
+          end,
+          realm = function(event)
+            return event.service == "imap" and event.domain == "mail.example.com" and "HOME.EXAMPLE"
+              or durward.deny({ reason = "nobody" })
+          end,""", 1)
+        durward = self.front(policy)
+        asker = self.asker(durward)
+        name = "local_name=mail.example.com"
+        self.assertEqual(asker.exchange(1, "imap", self.ticket(), name), ("OK", ["user=alice"]))
+        self.assertEqual(asker.exchange(1, "imap", self.ticket("bob"), name), DENIED)
+        self.assertEqual(asker.exchange(1, "imap", self.ticket("bob"), name, authzid=b"carol"), DENIED)
+        self.assertEqual(asker.exchange(1, "xmpp", self.ticket(service=XMPP), name), DENIED)
+        self.assertEqual(asker.exchange(1, "imap", self.ticket()), DENIED)
+        same = kit.run_durward("replay", "-p", durward.path("policy.lua"), durward.path("journal.jsonl"))
+        self.assertEqual(same.returncode, 0, same.stdout + same.stderr)
+        durward.write("other.lua", policy.replace('event.user == "bob"', "false"))
+        other = kit.run_durward("replay", "-p", durward.path("other.lua"), durward.path("journal.jsonl"))
+        self.assertEqual(other.returncode, 3, other.stdout)
+        self.assertRegex(other.stdout, "(?i)newly allowed.*1")
+        told = kit.run_durward("explain", "-p", durward.path("policy.lua"), "--principal", "alice@" + kit.HOME, "--front",
+                               "dovecot", "--mechanism", "GSSAPI", "--service", IMAP, "--authzid", "carol")
+        self.assertEqual(told.returncode, 3, told.stdout)
+        self.assertIn("authzid", told.stdout)
+
     def test_answers_that_come_late(self):
         """Every hook waits; exchanges overtake one another, and one is given up."""
         policy = """
