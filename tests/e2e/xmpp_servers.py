@@ -94,7 +94,7 @@ class Server:
         self.authority, self.login, self.secret, self.proxy, self.extra = authority, login, secret, proxy, extra
         self.dir = tempfile.mkdtemp(prefix="durward-e2e-%s-" % type(self).__name__.lower())
         self.process = self.lines = self.reader = None
-        self.certificates = {name: authority.issue(name, file="server-" + name) for name in self.domains}
+        self.certificates = {name: authority.issue(name, file=self.path("server-" + name)) for name in self.domains}
         try:
             for _ in range(3):  # another process may take a port that was free
                 self.port, self.direct_port = free_port(), free_port()
