@@ -92,7 +92,7 @@ void dw_guard_post(void *context, struct dw_inproc *endpoint)
         DL_APPEND(guards, g);
     pthread_mutex_unlock(&lock);
     if (is_posted) {
-        dw_log(DW_LOG_INFO, "the ZAP handler has been stopped: until there is one again everybody is refused",
+        dw_log(DW_LOG_INFO, "the ZAP endpoint is guarded: everybody is refused until there is a handler again",
                NULL);
         return;
     }
