@@ -527,6 +527,13 @@ class TestDomains(Scene):
         with self.assertRaises(xmpp_kit.Refused):
             foreign.gssapi(self.ticket(service=FULL))
 
+    def test_certificates_that_clients_will_not_like(self):
+        old, other = self.authority.issue(DOMAIN, file="old", days=2), self.authority.issue("other.test", file="other")
+        for (certificate, key), told in ((old, r"certificate ends soon .*domain=example\.test"),
+                                         (other, r"certificate is for others .*other\.test")):
+            durward = self.durward(self.server(good).port, tls={"certificate": certificate, "key": key})
+            self.assertTrue(durward.wait_log(told), durward.log())
+
     def test_one_that_is_not_served(self):
         stream = self.stream(self.durward(self.server(good).port), domain="elsewhere.test")
         with self.assertRaises(xmpp_kit.Ended) as ended:
