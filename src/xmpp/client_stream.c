@@ -123,7 +123,7 @@ void dw_client_consume(struct dw_xmpp_client *c, size_t len)
 {
     if (c->tls)
         dw_buf_take(&c->plain, len);
-    else
+    else if (len > 0)
         dw_machine_consume(&c->machine, len);
     if (c->tls && dw_buf_len(&c->plain) == 0)
         dw_buf_clear(&c->plain, 0);
