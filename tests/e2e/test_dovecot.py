@@ -507,6 +507,7 @@ class Lives(Case):
         self.assertEqual(asker.reply(1), ("OK", ["user=alice"]))
         with self.assertRaises(Ended):
             asker.line()
+        asker.close()
         self.assertEqual(durward.process.wait(kit.PATIENCE), 0, durward.log())
         durward.reader.join(5)
         self.assertIsNone(kit.REPORTS.search(durward.log()), durward.log())
