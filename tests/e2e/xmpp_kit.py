@@ -335,7 +335,7 @@ def gsasl(stream, cache, hostname, authzid="", mechanism="GSSAPI"):
     words = ["gsasl", "--client", "--quiet", "--mechanism=" + mechanism, "--service=xmpp", "--hostname=" + hostname,
              "--authentication-id=", "--authorization-id=" + authzid]
     with subprocess.Popen(words, env=kit.Lab.shared().environment(cache), stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as engine:
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as engine:
         try:
             def said():
                 if not select.select([engine.stdout], [], [], kit.PATIENCE)[0]:
