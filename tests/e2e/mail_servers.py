@@ -184,26 +184,25 @@ def missing_dovecot():
     return None
 
 
+def keeper():
+    """Who owns mail: root cannot."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
 class Dovecot:
-    """A private stock Dovecot, IMAP alone, whose login processes ask at `login` and whose imap processes at `master`.
-    Mail is kept by .uid and .gid; `settings` are further ones."""
+    """A private stock Dovecot, IMAP alone, whose login processes ask at `login` and whose imap processes at `master`;
+    `settings` are further ones."""
 
     def __init__(self, login, master, settings=""):
         self.dir = tempfile.mkdtemp(prefix="durward-e2e-dovecot-")
         os.chmod(self.dir, 0o755)
         self.process, self.lines = None, []
-        is_root = os.geteuid() == 0
-        keeper = pwd.getpwnam("nobody") if is_root else pwd.getpwuid(os.geteuid())
-        self.uid, self.gid = keeper.pw_uid, keeper.pw_gid
-        users = "" if is_root else ROOTLESS.format(user=keeper.pw_name, group=grp.getgrgid(self.gid).gr_name)
-        self.mail = os.path.join(self.dir, "mail")
-        os.mkdir(self.mail, 0o700)
-        os.chown(self.mail, self.uid, self.gid)
+        me = keeper()
+        users = "" if os.geteuid() == 0 else ROOTLESS.format(user=me.pw_name, group=grp.getgrgid(me.pw_gid).gr_name)
         try:
             self.port = kit.free_port()
             with open(os.path.join(self.dir, "dovecot.conf"), "w", encoding="ascii") as file:
-                file.write(IMAP.format(dir=self.dir, users=users, login=login, master=master, port=self.port) +
-                           settings.format(mail=self.mail, uid=self.uid, gid=self.gid))
+                file.write(IMAP.format(dir=self.dir, users=users, login=login, master=master, port=self.port) + settings)
             self.start()
         except BaseException:
             self.stop()

@@ -136,11 +136,21 @@ class Imap(Case):
             self.skipTest(missing)
 
     def dovecot(self, settings, allow=""):
-        durward = self.front(allow, keytab=self.lab.keytab, listen="ipc://auth", mode="0666", master="ipc://master")
-        os.chmod(durward.dir, 0o711)
-        server = mail_servers.Dovecot(durward.path("auth"), durward.path("master"), settings)
+        """`settings` and `allow` may speak of HOMES, UID and GID: where mail is kept, and by whom."""
+        keeper, place = mail_servers.keeper(), tempfile.mkdtemp(prefix="durward-e2e-imap-")
+        self.addCleanup(shutil.rmtree, place, True)
+        os.chmod(place, 0o711)
+        self.homes = place + "/homes"
+        os.mkdir(self.homes, 0o700)
+        os.chown(self.homes, keeper.pw_uid, keeper.pw_gid)
+        for word, value in (("HOMES", self.homes), ("UID", keeper.pw_uid), ("GID", keeper.pw_gid)):
+            allow, settings = allow.replace(word, str(value)), settings.replace(word, str(value))
+        listener = {"name": "sasl", "listen": "ipc://%s/auth" % place, "mode": "0666", "master": "ipc://%s/master" % place}
+        self.durward = kit.Durward({"workers": 2, "dovecot": [listener]}, POLICY.replace("ALLOW", allow))
+        self.addCleanup(lambda: self.assertIsNone(self.durward.stop()))
+        server = mail_servers.Dovecot(place + "/auth", place + "/master", settings)
         self.addCleanup(server.stop)
-        return durward, server
+        return listener, server
 
     def log_in(self, server, user, authzid=b"", mutual=True):
         session = imaplib.IMAP4("127.0.0.1", server.port, timeout=kit.PATIENCE)
@@ -160,7 +170,7 @@ class Imap(Case):
 
     def test_mailboxes(self):
         """The accounts are Dovecot's own settings."""
-        durward, server = self.dovecot("mail_uid = {uid}\nmail_gid = {gid}\nmail_home = {mail}/%u\n")
+        _, server = self.dovecot("mail_uid = UID\nmail_gid = GID\nmail_home = HOMES/%u\n")
         session = self.log_in(server, "alice")
         self.assertEqual(session.append("INBOX", None, None, b"Subject: one\r\n\r\nbody of alice's\r\n")[0], "OK")
         session.logout()
@@ -172,15 +182,52 @@ class Imap(Case):
         # Another's is another.
         session = self.log_in(server, "alice@" + kit.PARTNER)
         self.assertEqual(session.select("INBOX"), ("OK", [b"0"]))
-        self.assertEqual(sorted(os.listdir(server.mail)), ["alice", "alice.partner"])
+        self.assertEqual(sorted(os.listdir(self.homes)), ["alice", "alice.partner"])
         for user, authzid in (("bob", b""), ("alice", b"carol")):
             with self.assertRaises(imaplib.IMAP4.error) as caught:
                 self.log_in(server, user, authzid)
             self.assertRegex(str(caught.exception), "AUTH(ENTICATION|ORIZATION)FAILED")
-        event = durward.journal()[0]["event"]
+        event = self.durward.journal()[0]["event"]
         self.assertEqual((event["front"], event["service"], event["peer"]["address"]),
                          ("dovecot", "imap/localhost@" + kit.HOME, "127.0.0.1"))
-        self.assertEqual(len(durward.journal(verdict="deny")), 2)
+        self.assertEqual(len(self.durward.journal(verdict="deny")), 2)
+
+    def test_the_policy_names_the_account(self):
+        _, server = self.dovecot("", """properties = {
+            home = "HOMES/" .. event.user, uid = "UID", gid = "GID", mail = "maildir:~/of the policy" }""")
+        session = self.log_in(server, "alice")
+        self.assertEqual(session.select("INBOX"), ("OK", [b"0"]))
+        session.logout()
+        self.assertEqual(os.listdir(self.homes), ["alice"])
+        self.assertEqual(os.stat(self.homes + "/alice").st_uid, mail_servers.keeper().pw_uid)
+        self.assertTrue(os.path.isdir(self.homes + "/alice/of the policy/cur"))
+        self.assertEqual(len(self.durward.journal(verdict="allow")), 1)
+
+    def test_what_cannot_be_said_of_an_account(self):
+        """No login is admitted that its mailbox then would not be found for."""
+        _, server = self.dovecot("mail_uid = UID\nmail_gid = GID\n", 'properties = { home = "/x\\nuid=0" }')
+        with self.assertRaises(imaplib.IMAP4.error) as caught:
+            self.log_in(server, "alice")
+        self.assertIn("UNAVAILABLE", str(caught.exception))
+        [line] = self.durward.journal()
+        self.assertEqual(line["decision"]["verdict"], "temporary")
+        self.assertIn("'home'", line["decision"]["reason"])
+
+    def test_durward_ends_and_comes_again(self):
+        listener, server = self.dovecot("mail_uid = UID\nmail_gid = GID\nmail_home = HOMES/%u\n")
+        session = self.log_in(server, "alice")
+        self.assertIsNone(self.durward.stop())
+        # Who is in stays in.
+        self.assertEqual(session.select("INBOX"), ("OK", [b"0"]))
+        self.durward = kit.Durward({"workers": 2, "dovecot": [listener]}, POLICY.replace("ALLOW", ""))
+
+        def is_in():
+            try:
+                return self.log_in(server, "alice").select("INBOX") == ("OK", [b"0"])
+            except (imaplib.IMAP4.error, OSError):
+                return False
+
+        self.assertTrue(kit.until(is_in), server.log())
 
 
 EXIM = """
