@@ -322,7 +322,7 @@ static void decide(struct dw_exchange *e, struct dw_decision *d)
     record(e, d);
     if (d->verdict != DW_ALLOW) {
         dw_voucher_clear(&voucher);
-        refuse(e, dw_authzid_is_refused(d) ? DW_DOVECOT_AUTHZID : refusal_of(d));
+        refuse(e, dw_authzid_is_refused(d, &e->event) ? DW_DOVECOT_AUTHZID : refusal_of(d));
         return;
     }
     voucher.client = dw_dovecot_client(with->machine);
