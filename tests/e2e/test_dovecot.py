@@ -299,7 +299,7 @@ class Hooks(Case):
         name = "local_name=mail.example.com"
         self.assertEqual(asker.exchange(1, "imap", self.ticket(), name), ("OK", ["user=alice"]))
         self.assertEqual(asker.exchange(1, "imap", self.ticket("bob"), name), DENIED)
-        self.assertEqual(asker.exchange(1, "imap", self.ticket("bob"), name, authzid=b"carol"), DENIED)
+        self.assertEqual(asker.exchange(1, "imap", self.ticket("bob"), name, authzid=b"carol"), AUTHZID)
         self.assertEqual(asker.exchange(1, "xmpp", self.ticket(service=XMPP), name), DENIED)
         self.assertEqual(asker.exchange(1, "imap", self.ticket()), DENIED)
         same = kit.run_durward("replay", "-p", durward.path("policy.lua"), durward.path("journal.jsonl"))
