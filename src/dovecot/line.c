@@ -106,7 +106,12 @@ static const char *parse_request(struct dw_dovecot_line *line, struct dw_span re
         !take_number(&rest, &line->exchange))
         return "REQUEST without three numbers";
     line->cookie = take_field(&rest);
-    return line->cookie.len == DW_DOVECOT_COOKIE * 2 ? NULL : "REQUEST without a cookie";
+    if (line->cookie.len != DW_DOVECOT_COOKIE * 2)
+        return "REQUEST without a cookie";
+    for (size_t i = 0; i < line->cookie.len; i++)
+        if (!line->cookie.at[i] || !strchr("0123456789abcdefABCDEF", line->cookie.at[i]))
+            return "REQUEST with a cookie that is not hex";
+    return NULL;
 }
 
 int dw_dovecot_parse_master(struct dw_dovecot_line *line, struct dw_span text, struct dw_error *err)

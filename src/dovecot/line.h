@@ -33,7 +33,7 @@ struct dw_dovecot_line {
     struct dw_span service, remote, remote_port, local_name; /* absent when they are not given */
     struct dw_span data; /* base64, as written; absent: no initial response at all */
     uint32_t client, exchange; /* of a REQUEST */
-    struct dw_span cookie; /* hex */
+    struct dw_span cookie; /* DW_DOVECOT_COOKIE octets in hex */
 };
 
 /* `text`: a line without its LF.  -1 with `err` told when it is none that a client may send.  Parameters that are not

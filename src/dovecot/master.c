@@ -20,12 +20,13 @@ static struct master *master_of(struct dw_machine *m)
     return (struct master *)(void *)m;
 }
 
-static int wrong(struct master *s, const char *why)
+static enum dw_act wrong(struct master *s, const char *why)
 {
-    return dw_error_set(&s->why, DW_ERROR_PROTOCOL, "%s", why);
+    dw_error_set(&s->why, DW_ERROR_PROTOCOL, "%s", why);
+    return DW_CLOSE;
 }
 
-static int take_request(struct master *s, const struct dw_dovecot_line *line)
+static enum dw_act take_request(struct master *s, const struct dw_dovecot_line *line)
 {
     struct dw_buf cookie = {0};
     s->request = (struct dw_dovecot_request){line->number, line->client, line->exchange, {0}};
@@ -33,9 +34,9 @@ static int take_request(struct master *s, const struct dw_dovecot_line *line)
     if (rc == 0)
         memcpy(s->request.cookie, dw_buf_span(&cookie).at, sizeof s->request.cookie);
     else
-        wrong(s, "REQUEST with a cookie that is not hex");
+        dw_error_set(&s->why, DW_ERROR_INTERNAL, "out of memory");
     dw_buf_free(&cookie);
-    return rc;
+    return rc == 0 ? DW_ASK_ADMIT : DW_CLOSE;
 }
 
 static enum dw_act take_line(struct master *s, struct dw_span text)
@@ -43,15 +44,12 @@ static enum dw_act take_line(struct master *s, struct dw_span text)
     struct dw_dovecot_line line;
     if (dw_dovecot_parse_master(&line, text, &s->why) < 0)
         return DW_CLOSE;
-    if (line.command == DW_DOVECOT_REQUEST) {
-        if (!s->has_version)
-            wrong(s, "VERSION has to come first");
-        return s->has_version && take_request(s, &line) == 0 ? DW_ASK_ADMIT : DW_CLOSE;
-    }
-    if (s->has_version || line.number != VERSION) {
-        wrong(s, s->has_version ? "VERSION for a second time" : "another major version than 1");
-        return DW_CLOSE;
-    }
+    if (line.command == DW_DOVECOT_REQUEST)
+        return s->has_version ? take_request(s, &line) : wrong(s, "VERSION has to come first");
+    if (s->has_version)
+        return wrong(s, "VERSION for a second time");
+    if (line.number != VERSION)
+        return wrong(s, "another major version than 1");
     s->has_version = true;
     return DW_META;
 }

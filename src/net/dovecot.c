@@ -27,11 +27,11 @@ struct dw_dovecot_sock {
     char slot[64]; /* of limits.per_peer, which counts the users of a unix socket apart */
     char id[40];
     struct dw_exchanges exchanges;
-    struct dw_issuer *issuer; /* NULL: a master's connection */
+    struct dw_issuer *issuer; /* NULL: it is a master's */
     uint64_t deadline, armed; /* loop time; 0: none */
     uv_timer_t timer;
     int handles, depth;
-    bool is_joined, is_stalled, is_draining, is_doomed;
+    bool is_master, is_joined, is_stalled, is_draining, is_doomed;
 };
 
 static void timer_fired(uv_timer_t *timer);
@@ -40,6 +40,12 @@ static void ready(uv_poll_t *poll, int status, int events);
 static void log_of(const struct dw_dovecot_sock *s, enum dw_log_level level, const char *what, const char *why)
 {
     dw_log(level, what, "id", s->id, "listener", s->listener, "forwarder", s->caller.address, "why", why, NULL);
+}
+
+/* A master's connection is for one login, of which there is a line already. */
+static enum dw_log_level usual(const struct dw_dovecot_sock *s)
+{
+    return s->is_master ? DW_LOG_DEBUG : DW_LOG_INFO;
 }
 
 static void doom(struct dw_dovecot_sock *s, enum dw_log_level level, const char *what, const char *why)
@@ -105,7 +111,7 @@ static void pump(struct dw_dovecot_sock *s)
         case DW_META:
             s->is_joined = true;
             s->deadline = 0;
-            log_of(s, DW_LOG_INFO, "server joined", NULL);
+            log_of(s, usual(s), "server joined", NULL);
             break;
         case DW_ASK_REALM:
             if (s->is_draining)
@@ -114,10 +120,10 @@ static void pump(struct dw_dovecot_sock *s)
                 dw_exchanges_begin(&s->exchanges, dw_dovecot_exchange(m));
             break;
         case DW_ASK_ADMIT:
-            if (s->issuer)
-                dw_exchanges_admit(&s->exchanges, dw_dovecot_exchange(m));
-            else
+            if (s->is_master)
                 tell(s);
+            else
+                dw_exchanges_admit(&s->exchanges, dw_dovecot_exchange(m));
             break;
         case DW_DATA: dw_exchanges_over(&s->exchanges, dw_dovecot_exchange(m), &fx.why); break;
         case DW_CLOSE: doom(s, DW_LOG_WARN, "server closed for an error", fx.why.detail); break;
@@ -158,7 +164,7 @@ static void timer_fired(uv_timer_t *timer)
     dw_exchanges_turn(&s->exchanges);
     dw_exchanges_expire(&s->exchanges, now);
     if (s->deadline && s->deadline <= now)
-        doom(s, s->is_joined ? DW_LOG_INFO : DW_LOG_WARN, s->is_joined ? "server left" : "handshake out of time",
+        doom(s, s->is_joined ? usual(s) : DW_LOG_WARN, s->is_joined ? "server left" : "handshake out of time",
              NULL);
     leave(s);
 }
@@ -218,7 +224,7 @@ static void leave(struct dw_dovecot_sock *s)
         dw_leg_flush(&s->leg);
     }
     if (s->leg.eof || s->leg.broken)
-        doom(s, DW_LOG_INFO, s->is_joined ? "server left" : "server left during the handshake", NULL);
+        doom(s, usual(s), s->is_joined ? "server left" : "server left during the handshake", NULL);
     s->depth--;
     if (s->is_doomed) {
         take_down(s);
@@ -243,7 +249,7 @@ static void drain(struct dw_dovecot_sock *s)
 
 static void stop(struct dw_dovecot_sock *s)
 {
-    doom(s, DW_LOG_INFO, "server left", "the broker is ending");
+    doom(s, usual(s), "server left", "the broker is ending");
 }
 
 static void each(struct dw_worker *worker, void (*what)(struct dw_dovecot_sock *s))
@@ -360,6 +366,7 @@ void dw_dovecot_sock_new(struct dw_worker *worker, const struct dw_listener_conf
         goto fail;
     }
     s->caller = caller;
+    s->is_master = listener->kind == DW_LISTEN_DOVECOT_MASTER;
     equip(s, worker);
     uv_timer_init(&worker->loop, &s->timer);
     s->timer.data = s;

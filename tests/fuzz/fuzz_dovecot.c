@@ -1,9 +1,9 @@
 /* Any octets, taken for what a server asks by Dovecot's protocol, over the toy GSSAPI; a driver begins, passes and
- * refuses what it is asked, by what the octets say.  What the machine says are whole lines of the protocol, one for each
- * thing that a client waits for. */
+ * refuses what it is asked, by what the octets say; and for what a master asks.  What the machines say are whole lines of
+ * the protocol, one for each thing that a client waits for. */
 #include "toy_gss.h"
 
-#include "dovecot/line.h"
+#include "dovecot/master.h"
 #include "dovecot/service.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_said(struct dw_machine *m)
 {
     static const char *const verbs[] = {"VERSION\t", "MECH\t", "SPID\t", "CUID\t", "COOKIE\t",
-                                        "DONE\n",    "CONT\t", "FAIL\t", "OK\t"};
+                                        "DONE\n",    "CONT\t", "FAIL\t", "OK\t",   "USER\t"};
     for (struct dw_span said = dw_buf_span(&m->out); said.len;) {
         const uint8_t *end = memchr(said.at, '\n', said.len);
         size_t known = 0;
@@ -40,6 +40,34 @@ static void drive(struct dw_machine *m, enum dw_act act, unsigned choice)
         dw_dovecot_expire(m, x);
 }
 
+static void ask_as_a_master(struct dw_span said)
+{
+    static uint8_t scratch[4096];
+    struct dw_effect fx;
+    enum dw_act act = DW_NEED;
+    struct dw_machine *m = dw_dovecot_master_new(1, NULL);
+    while (m && said.len && act != DW_CLOSE) {
+        size_t len;
+        uint8_t *room = dw_machine_room(m, scratch, sizeof scratch, &len);
+        if (!room)
+            break;
+        len = len < said.len ? len : said.len;
+        memcpy(room, said.at, len);
+        dw_machine_filled(m, room, len);
+        said = dw_span_make(said.at + len, said.len - len);
+        while ((act = dw_machine_next(m, &fx)) != DW_NEED && act != DW_CLOSE)
+            if (act == DW_ASK_ADMIT && (dw_dovecot_request(m)->id & 1))
+                dw_dovecot_master_fail(m);
+            else if (act == DW_ASK_ADMIT)
+                dw_dovecot_master_user(m, dw_span_make(dw_dovecot_request(m)->cookie, DW_DOVECOT_COOKIE),
+                                       DW_SPAN_NONE);
+        check_said(m);
+        if (dw_machine_settle(m) < 0)
+            break;
+    }
+    dw_machine_free(&m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const mechanisms[] = {"GSSAPI", "GS2-KRB5", NULL};
@@ -49,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dw_effect fx;
     enum dw_act act = DW_NEED;
     toy_trusts = true;
+    ask_as_a_master(dw_span_make(data, size));
     dw_dovecot_parse(&line, dw_span_make(data, size), &err);
     struct dw_machine *m =
         dw_dovecot_new(&(struct dw_dovecot_options){.mechanisms = mechanisms, .pid = 1, .number = 1});

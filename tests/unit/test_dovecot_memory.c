@@ -5,6 +5,7 @@
 #include "toy_gss.h"
 
 #include "base/base64.h"
+#include "dovecot/master.h"
 #include "dovecot/service.h"
 
 #include <stdlib.h>
@@ -111,6 +112,61 @@ static int run(struct dw_span said, size_t piece)
     return ended ? -1 : passed;
 }
 
+/* How many requests of a master's are answered; -1: the connection ended. */
+static int run_master(struct dw_span said, size_t piece)
+{
+    static uint8_t scratch[4096];
+    struct dw_effect fx = {.why = {.kind = DW_ERROR_NONE}};
+    struct dw_buf fields = {0};
+    enum dw_act act = DW_NEED;
+    int told = 0;
+    struct dw_machine *m = dw_dovecot_master_new(1, NULL);
+    bool ended = !m || dw_dovecot_put_field(&fields, DW_SPAN_OF("home"), DW_SPAN_OF("/srv/a\tb")) < 0;
+    while (said.len && !ended) {
+        size_t len;
+        uint8_t *room = dw_machine_room(m, scratch, sizeof scratch, &len);
+        if (!room) {
+            ended = true;
+            break;
+        }
+        len = len < piece ? len : piece;
+        len = len < said.len ? len : said.len;
+        memcpy(room, said.at, len);
+        said = dw_span_make(said.at + len, said.len - len);
+        dw_machine_filled(m, room, len);
+        while ((act = dw_machine_next(m, &fx)) != DW_NEED && act != DW_CLOSE)
+            if (act == DW_ASK_ADMIT)
+                told += dw_dovecot_master_user(m, DW_SPAN_OF("al\tice"), dw_buf_span(&fields)) == 0;
+        ended = act == DW_CLOSE || dw_machine_settle(m) < 0;
+    }
+    if (act == DW_CLOSE)
+        CHECK_INT(fx.why.kind, DW_ERROR_INTERNAL);
+    struct dw_span out = m ? dw_buf_span(&m->out) : DW_SPAN_NONE;
+    CHECK(out.len == 0 || out.at[out.len - 1] == '\n');
+    dw_buf_free(&fields);
+    dw_machine_free(&m);
+    return ended ? -1 : told;
+}
+
+static void every_allocation_for_a_master(void)
+{
+    struct dw_span said =
+        DW_SPAN_OF("VERSION\t1\t0\nREQUEST\t1\t2\t3\t000102030405060708090a0b0c0d0e0f\tsession_pid=4\n"
+                   "REQUEST\t2\t2\t4\tffffffffffffffffffffffffffffffff\trequest_auth_token\n");
+    CHECK_INT(run_master(said, 4096), 2);
+    for (int way = 0; way < 4; way++) {
+        long n = 0;
+        do {
+            left = ++n;
+            stays = way & 1;
+            counts = true;
+            run_master(said, way & 2 ? 11 : 4096);
+            counts = false;
+        } while (left <= 0 && n < 10000);
+        CHECK(n > 3 && n < 10000);
+    }
+}
+
 static void every_allocation(void)
 {
     struct dw_buf said = {0};
@@ -133,5 +189,6 @@ static void every_allocation(void)
 int main(void)
 {
     RUN(every_allocation);
+    RUN(every_allocation_for_a_master);
     return check_done();
 }
