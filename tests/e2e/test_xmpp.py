@@ -44,7 +44,7 @@ def service_keys(lab):
 class Scene(unittest.TestCase):
     """A lab, an authority, a stock server with carol for a native user, and durward before it."""
 
-    server_kind, login = xmpp_servers.Prosody, "token"
+    server_kind, login, proxy = xmpp_servers.Prosody, "token", False
 
     @classmethod
     def setUpClass(cls):
@@ -62,7 +62,8 @@ class Scene(unittest.TestCase):
         with open(cls.secret, "wb") as file:
             file.write(SECRET)
         os.chmod(cls.secret, 0o600)
-        cls.server = cls.server_kind({DOMAIN: {"carol": "her password"}}, cls.authority, login=cls.login, secret=SECRET)
+        cls.server = cls.server_kind({DOMAIN: {"carol": "her password"}}, cls.authority, login=cls.login, secret=SECRET,
+                                     proxy=cls.proxy)
         cls.addClassCleanup(cls.server.stop)
 
     def listener(self, backend=None, **more):
@@ -85,8 +86,8 @@ class Scene(unittest.TestCase):
         self.addCleanup(durward.kill if ends else lambda: self.assertIsNone(durward.stop()))
         return durward
 
-    def stream(self, durward):
-        stream = xmpp_kit.Stream(durward.port, DOMAIN, self.authority.certificate)
+    def stream(self, durward, **more):
+        stream = xmpp_kit.Stream(durward.port, DOMAIN, self.authority.certificate, **more)
         self.addCleanup(stream.close)
         return stream
 
@@ -389,6 +390,22 @@ class TestProsodyExternal(Logins, Scene):
 
 class TestEjabberdJwt(Logins, Scene):
     server_kind, login = xmpp_servers.Ejabberd, "jwt"
+
+
+class TestEjabberdProxy(Scene):
+    """The server is told where its client is, in either version of the PROXY protocol."""
+
+    server_kind, login, proxy = xmpp_servers.Ejabberd, "jwt", True
+
+    def test_it_sees_the_clients_address(self):
+        for version, source in ((1, "127.0.0.7"), (2, "127.0.0.9")):
+            with self.subTest(version=version):
+                durward = self.durward(backend={"proxy": version})
+                stream = self.stream(durward, source=source)
+                self.assertEqual(stream.log_in(self.ticket()), "alice@%s/raw" % DOMAIN)
+                self.assertEqual(len(stream.roster()), 0)
+                self.assertIsNotNone(self.server.wait_log("PLAIN authentication for alice@.* from %s" % source),
+                                     self.server.log()[-3000:])
 
 
 if __name__ == "__main__":

@@ -50,9 +50,10 @@ class Refused(Exception):
 class Stream:
     """A connection to 127.0.0.1:port.  `read` gives what came; the sockets are the caller's to `close`."""
 
-    def __init__(self, port, domain, authority=None, alpn=None, sni=None, host="127.0.0.1", pair=None):
+    def __init__(self, port, domain, authority=None, alpn=None, sni=None, host="127.0.0.1", pair=None, source=None):
         self.domain, self.authority, self.alpn, self.sni, self.pair = domain, authority, alpn, sni, pair
-        self.socket = socket.create_connection((host, port), timeout=kit.PATIENCE)
+        self.socket = socket.create_connection((host, port), timeout=kit.PATIENCE,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = None
         self.error = None
