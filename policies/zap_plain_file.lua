@@ -6,8 +6,8 @@
 --   $ printf 'alice:%s\n' "$(openssl passwd -6)" >> users
 --   $ htpasswd -B users bob
 --
--- A verification costs as much as the hash says, and its worker does nothing else meanwhile.  PLAIN sends passwords
--- in clear: keep such servers on loopback, on ipc sockets, or within a tunnel.
+-- A verification costs as much as the hash says; only its own client waits for it.  PLAIN sends passwords in clear:
+-- keep such servers on loopback, on ipc sockets, or within a tunnel.
 --
 -- FILE: relative to this policy.
 -- DOMAINS: the ZAP domains that it answers for (ZMQ_ZAP_DOMAIN of the server); nil: all.

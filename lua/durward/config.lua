@@ -6,6 +6,7 @@
 
 local fields = require("durward.config.fields")
 local run = require("durward.config.run")
+local xmpp = require("durward.config.xmpp")
 
 local config = {}
 
@@ -66,34 +67,13 @@ local config = {}
 ---@field principal? string  who we are
 ---@field protection? "encrypted"|"plaintext"  "encrypted"
 
----@class durward.Config.XmppDomain
----@field tls? { certificate: string, key: string }
----@field backend? durward.Config.XmppBackend
----@field hostname? string
-
----@class durward.Config.Xmpp : durward.Config.Listener, durward.Config.XmppDomain
----@field domain? string
----@field domains? table<string, durward.Config.XmppDomain>
----@field hosts? string[]  further names that clients ask tickets for
----@field keytab? string
----@field realm? string
-
----@class durward.Config.XmppBackend
----@field connect string
----@field tls? "starttls"|"none"
----@field ca_file? string
----@field login? "jwt"|"token"|"external"
----@field secret_file? string
----@field ca_certificate? string
----@field ca_key? string
-
+--- The Dovecot authentication protocol, for servers that ask it: Prosody, Postfix, Exim, Dovecot.
 ---@class durward.Config.Dovecot : durward.Config.Listener
----@field services? string[]
+---@field services? string[]  whose keys may be asked for: { "xmpp", "smtp" }; any that the keytab has
 ---@field keytab? string
----@field realm? string
+---@field realm? string  the realm that we answer in
+---@field require_mutual? boolean  refuse clients that do not ask us to prove who we are; false
 
--- What this version serves.  A listener of another kind is checked and then refused.
-local served = { zmtp = true, zmtp_out = true, zap = true, xmpp = false, dovecot = false }
 local kinds = { "zmtp", "zmtp_out", "zap", "xmpp", "dovecot" }
 
 -- Properties that a client may not set, or need not be allowed to.
@@ -150,22 +130,15 @@ local function with_listener(more)
 end
 
 local protection = fields.choice("encrypted", "plaintext")
-local xmpp_domain = {
-  hostname = fields.word,
-  tls = fields.record({
-    certificate = fields.required(fields.path, "a file with the certificate chain"),
-    key = fields.required(fields.path, "a file with its key"),
-  }),
-  backend = fields.record({
-    connect = fields.required(fields.address_to_connect, 'as in "tcp://127.0.0.1:5223"'),
-    tls = fields.choice("starttls", "none"),
-    ca_file = fields.path,
-    login = fields.choice("jwt", "token", "external"),
-    secret_file = fields.path,
-    ca_certificate = fields.path,
-    ca_key = fields.path,
-  }),
-}
+
+local function service_word(ctx, value, path)
+  local text = fields.word(ctx, value, path)
+  if text and text:find("[@/]") then
+    return ctx:note(path, "%s is %s: a service alone is wanted, as in \"xmpp\" or \"smtp\"", ctx.show(path),
+      ctx.quote(text))
+  end
+  return text
+end
 
 local listeners = {
   zmtp = with_listener({
@@ -191,20 +164,12 @@ local listeners = {
     protection = protection,
   }),
   zap = with_listener({}),
-  xmpp = with_listener({
-    domain = fields.word,
-    hostname = xmpp_domain.hostname,
-    hosts = fields.list(fields.word),
-    tls = xmpp_domain.tls,
-    backend = xmpp_domain.backend,
-    domains = fields.map(fields.record(xmpp_domain)),
-    keytab = fields.path,
-    realm = fields.realm,
-  }),
+  xmpp = with_listener(xmpp.listener),
   dovecot = with_listener({
-    services = fields.list(fields.word, "no key would serve"),
+    services = fields.list(service_word, "no key would serve"),
     keytab = fields.path,
     realm = fields.realm,
+    require_mutual = fields.boolean,
   }),
 }
 
@@ -312,13 +277,17 @@ end
 
 local checks = {}
 
-function checks.zmtp(ctx, found, path, whole)
-  check_forward(ctx, found, path)
+local function check_keytab(ctx, found, path, whole)
   found.keytab = found.keytab or whole.keytab
   if not found.keytab and not whole.broken.keytab and not found.broken.keytab then
     ctx:note(path, "%s has no 'keytab': name one here, or one for all at the top of the configuration",
       ctx.show(path))
   end
+end
+
+function checks.zmtp(ctx, found, path, whole)
+  check_forward(ctx, found, path)
+  check_keytab(ctx, found, path, whole)
   local in_name = found.service and found.service:match("/.*@(.+)$")
   if in_name and found.realm and in_name ~= found.realm then
     ctx:note(ctx.path(path, "realm"), "%s is '%s', but 'service' names '%s'", ctx.show(ctx.path(path, "realm")),
@@ -338,17 +307,10 @@ function checks.zmtp_out(ctx, found, path, whole)
   default(found, { protection = "encrypted" })
 end
 
-function checks.xmpp(ctx, found, path)
-  if not found.domain and not found.domains and not (found.broken.domain or found.broken.domains) then
-    ctx:note(path, "%s has neither 'domain' nor 'domains'", ctx.show(path))
-  end
-  for _, one in pairs({ found, table.unpack(found.domains or {}) }) do
-    local backend = one.backend
-    if backend and backend.tls == "none" and backend.connect and not backend.connect.is_local then
-      local at = ctx.path(one.at, "backend", "tls")
-      ctx:note(at, "%s is \"none\", which is for backends on this machine only", ctx.show(at))
-    end
-  end
+checks.xmpp = xmpp.check
+
+function checks.dovecot(ctx, found, path, whole)
+  check_keytab(ctx, found, path, whole)
 end
 
 local plain = { zmtp_out = true, zap = true, dovecot = true }
@@ -405,6 +367,15 @@ local function check_addresses(ctx, all)
           ctx.quote(one.backend.text), ctx.show(other.at))
       end
     end
+    for _, domain in ipairs(one.served or {}) do
+      local to = domain.backend and domain.backend.connect
+      for _, other in ipairs(to and bound or {}) do
+        if other.kind == "xmpp" and reaches(to, other.listen) then
+          ctx:note(one.at, "%s: the backend of %s is %s, where %s listens: it would log in to itself", ctx.show(one.at),
+            domain.domain, ctx.quote(to.text), ctx.show(other.at))
+        end
+      end
+    end
   end
 end
 
@@ -412,9 +383,6 @@ local function collect(ctx, whole)
   local all = {}
   for _, kind in ipairs(kinds) do
     local list = whole[kind]
-    if list and #list > 0 and not served[kind] then
-      ctx:note({ kind }, "%s listeners are not served by this version", kind)
-    end
     for _, found in ipairs(list or {}) do
       local path = found.at
       if checks[kind] then
@@ -459,7 +427,7 @@ function config.check(door, value, root)
   whole.listeners = collect(ctx, whole)
   whole.log_level = whole.log and whole.log.level or "info"
   default(whole, { workers = door.cores, refuse_users = { "root" }, state_dir = "/var/lib/durward" })
-  whole.places = fields.places(value, root, 4)
+  whole.places = fields.places(value, root, 6)
   return whole, ctx.findings
 end
 
@@ -468,7 +436,7 @@ end
 ---@param path string  as it was named on the command line
 ---@param text string  its source
 ---@return string[] findings  "file:line: message", in the order of their places
----@return table? whole  when there are none
+---@return table? whole  without what is wrong: all of it when there are no findings
 function config.load(door, path, text)
   local value, root, findings = run.configuration(door, path, text)
   local whole
@@ -492,7 +460,7 @@ function config.load(door, path, text)
   for index, finding in ipairs(findings) do
     lines[index] = ("%s:%d: %s"):format(finding.file, finding.line, finding.message)
   end
-  return lines, #lines == 0 and whole or nil
+  return lines, whole
 end
 
 return config

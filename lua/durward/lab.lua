@@ -15,7 +15,8 @@ local USAGE = [==[
 usage: durward lab VERB [--dir DIR] ...
 
   up [--realm R]...       brings up a throwaway realm (default HOME.EXAMPLE); several trust each other.
-                          Users alice, bob and admin/admin, services, keytab and credential caches in DIR
+     [--service S[@R]]... Users alice, bob and admin/admin, services, keytab and credential caches in DIR;
+                          --service: a key for one more service, such as xmpp/host/domain
   env [--user U[@R]]      prints exports for a shell:  eval "$(durward lab env)"; the cache is alice's unless
                           --user names another
   status                  what runs, with users and passwords; exit 0 when it is up, 3 when not
@@ -240,12 +241,38 @@ local function leftovers(dir)
   return names
 end
 
-local function bring_up(dir, names)
+--- What --service asks for, each checked against the realms that will be.
+local function more_services(names, wanted)
+  local list, realms = {}, {}
+  for i, name in ipairs(names) do
+    realms[i] = { name = name }
+  end
+  for i, name in ipairs(wanted) do
+    local service, realm_name = split(name, realms)
+    list[i] = { service = service, realm = realm_name }
+  end
+  return list
+end
+
+local function add_each(dir, services_wanted)
+  for _, wanted in ipairs(services_wanted) do
+    realm.add_services(dir, wanted.realm, { wanted.service }, dir .. "/durward.keytab")
+  end
+end
+
+local function bring_up(dir, names, wanted)
   local state = files.read_state(dir)
   if not state then
+    local list = names or { DEFAULT_REALM }
+    local more = more_services(list, wanted)
     stop_all(dir, leftovers(dir))
     files.empty(dir)
-    return create(dir, names or { DEFAULT_REALM }), "is up"
+    local made = create(dir, list)
+    add_each(dir, more)
+    return made, "is up"
+  end
+  if wanted[1] then
+    fail("the lab in %s is up already; 'durward lab addservice %s --dir %s' adds to it", dir, wanted[1], dir)
   end
   if names and not same_realms(state, names) then
     fail("the lab in %s is up with %s; take it down first: durward lab down --dir %s", dir,
@@ -262,7 +289,7 @@ end
 local verbs = {}
 
 function verbs.up(arguments)
-  local options, words = parse(arguments, { ["--dir"] = "one", ["--realm"] = "many" })
+  local options, words = parse(arguments, { ["--dir"] = "one", ["--realm"] = "many", ["--service"] = "many" })
   no_words(words)
   local names = options["--realm"]
   check_realms(names or {})
@@ -273,7 +300,7 @@ function verbs.up(arguments)
     dir, made = files.claim(options["--dir"] or files.default_dir())
   until files.lock(dir)
   local before = files.read_state(dir)
-  local ok, state, how = pcall(bring_up, dir, names)
+  local ok, state, how = pcall(bring_up, dir, names, options["--service"] or {})
   if not ok then
     if not before then
       stop_all(dir, leftovers(dir))

@@ -10,6 +10,7 @@
 
 static const char *const words[] = {"debug", "info", "warn", "error"};
 static _Atomic int threshold = DW_LOG_INFO;
+static const struct dw_log_sink *_Atomic diverted;
 
 void dw_log_threshold(enum dw_log_level level)
 {
@@ -29,17 +30,39 @@ int dw_log_level_parse(const char *word)
     return -1;
 }
 
-void dw_log(enum dw_log_level level, const char *what, ...)
+void dw_log_divert(const struct dw_log_sink *sink)
 {
-    if (level < dw_log_level_now())
-        return;
+    atomic_store(&diverted, sink);
+}
+
+static void put_head(enum dw_log_level level, struct dw_buf *line, const char *what)
+{
     struct timespec now;
     char when[32];
     clock_gettime(CLOCK_REALTIME, &now);
     dw_text_time(when, now.tv_sec * 1000000LL + now.tv_nsec / 1000);
+    dw_buf_printf(line, "%s %s %s", when, words[level], what);
+}
 
+static void put_out(struct dw_buf *line)
+{
+    dw_buf_put_u8(line, '\n');
+    struct dw_span all = dw_buf_span(line);
+    /* A log that cannot be written has nowhere to be reported. */
+    if (write(STDERR_FILENO, all.at, all.len) < 0)
+        (void)0;
+}
+
+void dw_log(enum dw_log_level level, const char *what, ...)
+{
+    if (level < dw_log_level_now())
+        return;
+    const struct dw_log_sink *sink = atomic_load(&diverted);
     struct dw_buf line = {0};
-    dw_buf_printf(&line, "%s %s %s", when, words[level], what);
+    if (sink)
+        dw_buf_printf(&line, "%s", what);
+    else
+        put_head(level, &line, what);
     va_list args;
     va_start(args, what);
     for (const char *key; (key = va_arg(args, const char *));) {
@@ -50,10 +73,24 @@ void dw_log(enum dw_log_level level, const char *what, ...)
         dw_text_quote(&line, dw_span_str(value));
     }
     va_end(args);
-    dw_buf_put_u8(&line, '\n');
-    struct dw_span all = dw_buf_span(&line);
-    /* A log that cannot be written has nowhere to be reported. */
-    if (write(STDERR_FILENO, all.at, all.len) < 0)
-        (void)0;
+    if (!sink)
+        put_out(&line);
+    else if (dw_buf_put_u8(&line, '\0') == 0)
+        sink->take(level, (const char *)dw_buf_span(&line).at);
+    else
+        sink->take(level, what);
+    dw_buf_free(&line);
+}
+
+void dw_log_print(const char *text)
+{
+    const struct dw_log_sink *sink = atomic_load(&diverted);
+    struct dw_buf line = {0};
+    if (sink) {
+        sink->take(DW_LOG_INFO, text);
+        return;
+    }
+    dw_buf_printf(&line, "%s", text);
+    put_out(&line);
     dw_buf_free(&line);
 }

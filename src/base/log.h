@@ -19,4 +19,14 @@ int dw_log_level_parse(const char *word);
  * Every value is a `const char *`. */
 void dw_log(enum dw_log_level level, const char *what, ...) __attribute__((sentinel));
 
+/* Where lines go in place of standard error: `text` is "what key=value ..", without time and level, and is borrowed.
+ * Called by any thread, by several at once. */
+struct dw_log_sink {
+    void (*take)(enum dw_log_level level, const char *text);
+};
+/* NULL: standard error again.  `sink` must live on: a line may be on its way to it still. */
+void dw_log_divert(const struct dw_log_sink *sink);
+/* What a configuration prints: a line as it is, or, when lines are diverted, one of level info. */
+void dw_log_print(const char *text);
+
 #endif

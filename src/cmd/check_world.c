@@ -1,4 +1,5 @@
-/* What the world makes of a configuration: keytabs, folders, sockets; see check.h. */
+/* What the world makes of a configuration: keytabs, folders, sockets; see check.h.  Of one with mistakes anything may
+ * be missing. */
 #include "cmd/check.h"
 
 #include "gss/cred.h"
@@ -102,7 +103,7 @@ static void check_acceptor(struct world *w, const struct dw_listener_config *one
 {
     struct dw_buf names = {0};
     struct dw_error err = {0};
-    if (check_keytab(w, keytab_where(w, one), one->keytab, &names)) {
+    if (one->keytab && check_keytab(w, keytab_where(w, one), one->keytab, &names) && one->service) {
         struct dw_acceptor_options options = {.keytab = one->keytab, .service = one->service, .realm = one->realm};
         struct dw_cred *cred = dw_cred_acceptor(&options, &err);
         if (!cred)
@@ -137,7 +138,7 @@ static void check_ccache(struct world *w, const struct dw_listener_config *one)
         return;
     if (stat(path, &st) < 0)
         WARNING(w, where, "ticket cache %s: %s; until it is there, '%s' cannot log in", path, strerror(errno),
-                one->name);
+                one->name ? one->name : "it");
     else if (access(path, R_OK) < 0)
         FINDING(w, where, "ticket cache %s cannot be read: %s", path, strerror(errno));
     else
@@ -220,6 +221,8 @@ static void check_backend(struct world *w, const struct dw_listener_config *one)
     const char *where = dw_config_where(w->config, one, "backend");
     char room[4200];
     struct stat st;
+    if (!one->backend.text)
+        return;
     if (!dw_address_is_local(&one->backend))
         WARNING(
             w, where,
@@ -239,7 +242,7 @@ void dw_check_world(struct dw_check *check, const struct dw_config *config)
         check_journal(&w);
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct dw_listener_config *one = &config->listeners[i];
-        if (one->listen.scheme == DW_IPC && one->listen.path[0] == '/')
+        if (one->listen.text && one->listen.scheme == DW_IPC && one->listen.path[0] == '/')
             check_socket(&w, one);
         if (one->kind == DW_LISTEN_ZMTP) {
             check_acceptor(&w, one);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/given.h"
 #include "net/wants.h"
 #include "policy/ask.h"
 
@@ -16,6 +17,7 @@
 enum {
     POLICIES_MOST = 32,
     SERVERS_MOST = 8,
+    REFUSED_MOST = 1000,
     DECISION_SECONDS = 5,
     EXIT_USAGE = 2,
     EXIT_DENY = 3,
@@ -23,11 +25,13 @@ enum {
 };
 
 struct request {
-    const char *policies[POLICIES_MOST + 1];
-    size_t policy_count;
+    const char *policies[POLICIES_MOST + 1], *refuse_users[REFUSED_MOST + 1];
+    size_t policy_count, refuse_count;
     json_t *event;
     char *dns_servers[SERVERS_MOST + 1];
     size_t dns_count;
+    double seconds; /* for look-ups */
+    struct dw_config *config; /* NULL: none was named */
     bool json, log;
 };
 
@@ -59,8 +63,10 @@ enum { SETTINGS = sizeof settings / sizeof *settings };
 
 static int usage(FILE *out)
 {
-    fputs("usage: durward explain -p POLICY [-p POLICY]... EVENT [--json] [--log]\n\n"
-          "Decides one event and tells why, rule by rule.  EVENT is --event FILE (JSON, - is standard\n"
+    fputs("usage: durward explain -p POLICY [-p POLICY]... EVENT [--json] [--log]\n"
+          "       durward explain -c CONFIG EVENT [--json] [--log]\n\n"
+          "Decides one event and tells why, rule by rule.  -c takes the policies of a configuration (or those\n"
+          "of -p), with its refuse_users, DNS servers and limits.  EVENT is --event FILE (JSON, - is standard\n"
           "input; a line of the journal will do), or options, or both, the options then winning:\n\n"
           "  --principal NAME --front zmtp|zap|xmpp|dovecot --mechanism M --peer ADDRESS[:PORT]\n"
           "  --domain D --authzid A --service S --listener L --hostname H --stage connect|realm|map|close\n"
@@ -77,12 +83,7 @@ static int usage(FILE *out)
 
 static int complain(const char *format, const char *word, const char *nearest)
 {
-    fputs("durward explain: ", stderr);
-    fprintf(stderr, format, word);
-    if (nearest)
-        fprintf(stderr, ", did you mean '%s'?", nearest);
-    fputc('\n', stderr);
-    return -1;
+    return dw_given_wrong("explain", format, word, nearest);
 }
 
 static json_t *group_of(struct request *r, const char *group)
@@ -187,16 +188,33 @@ static int read_event(struct request *r, const char *path)
 
 static int unknown_option(const char *option)
 {
-    const char *names[SETTINGS + 8] = {"--peer", "--event", "--json", "--policy", "--log", "--help", "--dns"};
+    const char *names[SETTINGS + 9] = {"--peer", "--event", "--json", "--policy",
+                                       "--log",  "--help",  "--dns",  "--config"};
     for (size_t i = 0; i < SETTINGS; i++)
-        names[7 + i] = settings[i].option;
-    names[SETTINGS + 7] = NULL;
+        names[8 + i] = settings[i].option;
+    names[SETTINGS + 8] = NULL;
     return complain("unknown option '%s'", option, dw_text_nearest(option, names));
+}
+
+/* Options say more than the configuration: its policies and servers are taken where none was named. */
+static int take_config(struct request *r, const char *path)
+{
+    struct dw_config *config = r->config = dw_given_config("explain", path);
+    if (!config)
+        return -1;
+    r->refuse_count = 0;
+    r->seconds = config->limits.decision_seconds;
+    if ((!r->policy_count && dw_given_list("explain", "policies", config->policies, r->policies, &r->policy_count,
+                                           POLICIES_MOST) < 0) ||
+        dw_given_list("explain", "refuse_users", config->refuse_users, r->refuse_users, &r->refuse_count,
+                      REFUSED_MOST) < 0)
+        return -1;
+    return r->policy_count ? 0 : complain("%s names no policy: nobody passes", path, NULL);
 }
 
 static int read_options(struct request *r, int argc, char **argv)
 {
-    const char *event_file = NULL;
+    const char *event_file = NULL, *config = NULL;
     for (int i = 1; i < argc; i++) {
         char *option = argv[i], *value = strncmp(option, "--", 2) == 0 ? strchr(option, '=') : NULL;
         size_t s = 0, len = value ? (size_t)(value - option) : strlen(option);
@@ -206,6 +224,7 @@ static int read_options(struct request *r, int argc, char **argv)
             s++;
         bool policy = !strcmp(name, "-p") || !strcmp(name, "--policy"), peer = !strcmp(name, "--peer");
         bool event = !strcmp(name, "--event"), dns = !strcmp(name, "--dns");
+        bool is_config = !strcmp(name, "-c") || !strcmp(name, "--config");
         if (!strcmp(name, "--json") && !value) {
             r->json = true;
             continue;
@@ -214,7 +233,7 @@ static int read_options(struct request *r, int argc, char **argv)
             r->log = true;
             continue;
         }
-        if (s == SETTINGS && !policy && !peer && !event && !dns)
+        if (s == SETTINGS && !policy && !peer && !event && !dns && !is_config)
             return *option == '-' ? unknown_option(name) : complain("'%s' is not an option", option, NULL);
         if (s < SETTINGS && settings[s].kind == FLAG) {
             if (set_field(r, s, NULL) < 0)
@@ -231,7 +250,11 @@ static int read_options(struct request *r, int argc, char **argv)
             return complain("too many policies at '%s'", value, NULL);
         if (dns && r->dns_count == SERVERS_MOST)
             return complain("too many DNS servers at '%s'", value, NULL);
-        if (dns)
+        if (is_config && config)
+            return complain("one configuration, not also %s", value, NULL);
+        if (is_config)
+            config = value;
+        else if (dns)
             r->dns_servers[r->dns_count++] = value;
         else if (policy)
             r->policies[r->policy_count++] = value;
@@ -240,8 +263,10 @@ static int read_options(struct request *r, int argc, char **argv)
         else if ((peer ? set_peer(r, value) : set_field(r, s, value)) < 0)
             return -1;
     }
-    if (r->policy_count == 0)
+    if (r->policy_count == 0 && !config)
         return complain("name a policy: %s FILE", "-p", NULL);
+    if (config && take_config(r, config) < 0)
+        return -1;
     if (!event_file && json_object_size(r->event) == 0)
         return complain("describe an event: %s and others", "--event FILE, --principal NAME", NULL);
     return event_file ? read_event(r, event_file) : 0;
@@ -359,8 +384,7 @@ static void on_done(void *arg, const struct dw_decision *d)
 
 static int explain(struct request *r)
 {
-    static const char *const refuse[] = {"root", NULL}; /* as the configuration has it unless told otherwise */
-    struct dw_host_options options = {.policies = r->policies, .refuse_users = refuse, .detailed = true};
+    struct dw_host_options options = {.policies = r->policies, .refuse_users = r->refuse_users, .detailed = true};
     struct dw_error err = {0};
     struct dw_event event;
     struct dw_event_store *store = NULL;
@@ -378,7 +402,8 @@ static int explain(struct request *r)
     t.stage = event.stage == DW_STAGE_AUTHORIZE ? DW_STAGE_MAP : event.stage;
     if (!r->log)
         dw_log_threshold((enum dw_log_level)(DW_LOG_ERROR + 1));
-    struct dw_lookup *lookup = dw_lookup_new(DECISION_SECONDS, r->dns_servers);
+    struct dw_lookup *lookup =
+        dw_lookup_new(r->seconds, r->dns_count || !r->config ? r->dns_servers : r->config->dns_servers);
     struct dw_keeper keeper;
     if (lookup) {
         dw_lookup_keeper(lookup, &keeper);
@@ -397,7 +422,10 @@ static int explain(struct request *r)
 
 int dw_cmd_explain(int argc, char **argv)
 {
-    struct request r = {.event = json_object()};
+    struct request r = {.event = json_object(),
+                        .refuse_users = {"root"}, /* as the configuration has it unless told otherwise */
+                        .refuse_count = 1,
+                        .seconds = DECISION_SECONDS};
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             json_decref(r.event);
@@ -411,5 +439,7 @@ int dw_cmd_explain(int argc, char **argv)
     else
         code = explain(&r);
     json_decref(r.event);
+    if (r.config)
+        dw_config_release(&r.config);
     return code;
 }

@@ -9,4 +9,7 @@ int dw_probe_zmtp(int argc, char **argv);
  * in all the same, 4 when it cannot be told. */
 int dw_probe_zap(int argc, char **argv);
 
+/* argv[1] is the domain, or its URL. */
+int dw_probe_xmpp(int argc, char **argv);
+
 #endif

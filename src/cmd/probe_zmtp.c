@@ -3,6 +3,7 @@
 #include "cmd/probe.h"
 
 #include "base/text.h"
+#include "cmd/probe_step.h"
 #include "config/config.h"
 #include "zmtp/command.h"
 #include "zmtp/peer.h"
@@ -31,42 +32,19 @@ struct probe {
     double timeout;
     char default_service[300];
     int property_count;
-    double started;
+    struct dw_steps steps;
     int fd;
     struct dw_machine *machine;
     struct dw_cred *cred;
-    struct dw_buf ccache; /* the default one's name */
     const char *what; /* the protocol that was asked for */
     bool context_done, server_ready, closed;
 };
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
-}
-
-static void tell(const struct probe *p, const char *step, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void tell(const struct probe *p, const char *step, const char *format, ...)
-{
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    printf("%9.1f ms  %-9s %s\n", now_ms() - p->started, step, text);
-    fflush(stdout);
-}
+#define tell(p, ...) dw_step_tell(&(p)->steps, __VA_ARGS__)
 
 static int failed(const struct probe *p, const char *step, const char *what, const char *cause)
 {
-    tell(p, step, "FAILED: %s", what);
-    if (cause)
-        printf("              likely    %s\n", cause);
-    return -1;
+    return dw_step_failed(&p->steps, step, what, cause);
 }
 
 /* -- connecting ------------------------------------------------------------------------------------------- */
@@ -103,15 +81,9 @@ static int dial(struct probe *p)
     if (p->address.scheme == DW_IPC) {
         p->fd = dial_ipc(p->address.path);
     } else {
-        char port[8];
-        struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
-        snprintf(port, sizeof port, "%d", p->address.port);
-        int rc = getaddrinfo(p->address.host, port, &hints, &found);
-        if (rc != 0)
-            return failed(p, "resolve", gai_strerror(rc), "the host name is wrong, or DNS is not reached");
-        for (struct addrinfo *at = found; at && p->fd < 0; at = at->ai_next)
-            p->fd = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen);
-        freeaddrinfo(found);
+        p->fd = dw_step_dial(&p->steps, p->address.host, p->address.port, p->steps.started + p->timeout * 1000);
+        if (p->fd < 0)
+            return -1;
     }
     if (p->fd < 0)
         return failed(p, "connect", strerror(errno),
@@ -122,22 +94,6 @@ static int dial(struct probe *p)
 
 /* -- the login --------------------------------------------------------------------------------------------- */
 
-static const char *cause_of_ticket(const struct dw_error *err)
-{
-    const char *d = err->detail;
-    if (strcasestr(d, "skew"))
-        return "the clocks of this host and of the KDC differ by more than a few minutes";
-    if (strcasestr(d, "not found in Kerberos database"))
-        return "the service name: the KDC knows no such principal (--service, --realm)";
-    if (strcasestr(d, "cannot contact") || strcasestr(d, "cannot find KDC"))
-        return "the KDC is not reached: krb5.conf, DNS or the network";
-    if (strcasestr(d, "expired"))
-        return "the ticket has expired: kinit again";
-    if (strcasestr(d, "No Kerberos credentials") || strcasestr(d, "cache") || strcasestr(d, "credential"))
-        return "there is no ticket: kinit first, or name a cache or keytab";
-    return NULL;
-}
-
 static int step(struct probe *p, struct dw_span token)
 {
     struct dw_error err = {0};
@@ -145,20 +101,15 @@ static int step(struct probe *p, struct dw_span token)
     struct dw_context *context = dw_zmtp_peer_stepping(p->machine);
     if (!context) {
         tell(p, "greeting", "the server speaks ZMTP 3 with GSSAPI");
-        if (!p->who.ccache && !p->who.keytab) {
-            if (dw_ccache_default(&p->ccache, &err) < 0 || dw_buf_put_u8(&p->ccache, 0) < 0)
-                return failed(p, "ticket", err.detail, cause_of_ticket(&err));
-            p->who.ccache = (const char *)dw_buf_span(&p->ccache).at;
-        }
-        p->cred = dw_cred_initiator(&p->who, &err);
+        p->cred = dw_step_credential(&p->who, &err);
         if (!p->cred || !(context = dw_context_initiate(p->cred, p->service, p->realm, &err)))
-            return failed(p, "ticket", err.detail, cause_of_ticket(&err));
+            return failed(p, "ticket", err.detail, dw_step_cause_of_ticket(&err));
         dw_zmtp_peer_initiate(p->machine, context);
     }
     int progress = dw_context_step(context, token, &reply, &err);
     if (progress < 0) {
         dw_buf_free(&reply);
-        return failed(p, token.len ? "context" : "ticket", err.detail, cause_of_ticket(&err));
+        return failed(p, token.len ? "context" : "ticket", err.detail, dw_step_cause_of_ticket(&err));
     }
     tell(p, token.len ? "context" : "ticket", "%s %s: %zu octets to send",
          dw_cred_name(p->cred) ? dw_cred_name(p->cred) : "", token.len ? "got the server's token" : "got a ticket",
@@ -286,7 +237,7 @@ static int receive(struct probe *p, double deadline)
 {
     static uint8_t scratch[65536];
     struct pollfd poller = {.fd = p->fd, .events = POLLIN};
-    double left = deadline - now_ms();
+    double left = deadline - dw_step_now();
     int rc = poll(&poller, 1, left > 0 ? (int)left + 1 : 0);
     if (rc <= 0)
         return rc < 0 && errno != EINTR ? failed(p, "poll", strerror(errno), NULL) : 0;
@@ -308,21 +259,21 @@ static int login(struct probe *p)
     p->machine = dw_zmtp_peer_new(&options);
     if (!p->machine)
         return failed(p, "connect", "out of memory", NULL);
-    double deadline = p->started + p->timeout * 1000;
+    double deadline = p->steps.started + p->timeout * 1000;
     bool settling = false;
     for (;;) {
         if (effects(p) < 0 || flush(p) < 0 || dw_machine_settle(p->machine) < 0)
             return -1;
         if (p->server_ready && !settling) {
             settling = true;
-            deadline = now_ms() + AFTERMATH_MS;
+            deadline = dw_step_now() + AFTERMATH_MS;
         }
         int rc = receive(p, deadline);
         if (rc < 0)
             return -1;
         if (rc == 0 && settling)
             break;
-        if (rc == 0 && now_ms() >= deadline)
+        if (rc == 0 && dw_step_now() >= deadline)
             return failed(p, dw_zmtp_peer_state(p->machine), "nothing more comes: out of time",
                           p->context_done
                               ? "the server holds us: refused by its policy, or its backend is not there"
@@ -400,7 +351,6 @@ static void release(struct probe *p)
         close(p->fd);
     dw_machine_free(&p->machine);
     dw_cred_free(&p->cred);
-    dw_buf_free(&p->ccache);
     dw_address_clear(&p->address);
 }
 
@@ -409,7 +359,7 @@ int dw_probe_zmtp(int argc, char **argv)
     struct probe p = {.timeout = 15, .fd = -1, .what = "zmtp"};
     int rc = parse(&p, argc, argv);
     if (rc == 0) {
-        p.started = now_ms();
+        p.steps.started = dw_step_now();
         rc = login(&p) < 0 ? 1 : 0;
     }
     release(&p);
@@ -422,7 +372,7 @@ int dw_probe_zap(int argc, char **argv)
     struct probe p = {.timeout = 15, .fd = -1, .what = "zap"};
     int rc = parse(&p, argc, argv);
     if (rc == 0) {
-        p.started = now_ms();
+        p.steps.started = dw_step_now();
         login(&p);
         rc = p.server_ready ? 1 : p.context_done && p.closed ? 0 : 4;
         tell(&p, "verdict",

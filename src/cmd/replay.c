@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/given.h"
 #include "policy/ask.h"
 #include "policy/stubs.h"
 
@@ -12,7 +13,7 @@
 
 enum {
     DECISION_SECONDS = 5,
-    LIST_MOST = 64,
+    LIST_MOST = 1000,
     EXIT_USAGE = 2,
     EXIT_DIFFERS = 3,
     EXAMPLES = 10,
@@ -24,6 +25,8 @@ struct request {
     size_t policy_count, refuse_count;
     char **journals; /* of argv, moved to its front */
     size_t journal_count;
+    const char *config_path;
+    struct dw_config *config; /* NULL: none was named */
     unsigned fail_on; /* 0: whatever differs */
     size_t examples;
     bool json, verbose, skip_bad, log;
@@ -31,7 +34,8 @@ struct request {
 
 static int usage(FILE *out)
 {
-    fputs("usage: durward replay -p POLICY [-p POLICY]... JOURNAL... [--json] [--fail-on GROUP,..]\n\n"
+    fputs("usage: durward replay -p POLICY [-p POLICY]... JOURNAL... [--json] [--fail-on GROUP,..]\n"
+          "       durward replay -c CONFIG [-p POLICY]... JOURNAL... [--json] [--fail-on GROUP,..]\n\n"
           "Puts the events of journals (- is standard input) to a policy, each at its own time, and tells\n"
           "what changes: newly-allowed, newly-denied, newly-temporary, no-longer-temporary, other-user,\n"
           "other-backend, other-details (expiry, properties, ..).  What is the same by another rule\n"
@@ -41,7 +45,8 @@ static int usage(FILE *out)
           "  --examples N         of each group; 10\n"
           "  --json               for programs; with --verbose a line for each difference comes first\n"
           "  --skip-bad           passes over lines that are no decisions, which else end it\n"
-          "  --refuse-user NAME   stands in the configuration's refuse_users, beside root (repeated)\n"
+          "  -c, --config CONFIG  its refuse_users hold, and without -p its policies are asked\n"
+          "  --refuse-user NAME   stands in refuse_users as well; without -c root does (repeated)\n"
           "  --log                durward's own log lines too: tracebacks, what the policy prints\n\n"
           "exit: 0 same, 3 differs, 2 usage, a policy that does not load or a journal that cannot be read\n",
           out);
@@ -50,12 +55,7 @@ static int usage(FILE *out)
 
 static int complain(const char *format, const char *word, const char *nearest)
 {
-    fputs("durward replay: ", stderr);
-    fprintf(stderr, format, word);
-    if (nearest)
-        fprintf(stderr, ", did you mean '%s'?", nearest);
-    fputc('\n', stderr);
-    return -1;
+    return dw_given_wrong("replay", format, word, nearest);
 }
 
 /* Options. */
@@ -91,7 +91,7 @@ static int set_examples(struct request *r, const char *value)
 static int add(const char **list, size_t *count, const char *value, const char *what)
 {
     if (*count == LIST_MOST)
-        return complain("more than 64 of %s", what, NULL);
+        return complain("too many of %s", what, NULL);
     list[(*count)++] = value;
     return 0;
 }
@@ -102,6 +102,12 @@ static int set_value(struct request *r, const char *name, const char *value)
         return set_fail_on(r, value);
     if (!strcmp(name, "--examples"))
         return set_examples(r, value);
+    if (!strcmp(name, "-c") || !strcmp(name, "--config")) {
+        if (r->config_path)
+            return complain("one configuration, not also %s", value, NULL);
+        r->config_path = value;
+        return 0;
+    }
     if (!strcmp(name, "--refuse-user"))
         return add(r->refuse_users, &r->refuse_count, value, name);
     return add(r->policies, &r->policy_count, value, name);
@@ -116,11 +122,28 @@ static bool *flag_of(struct request *r, const char *name)
                                          : NULL;
 }
 
+/* What the configuration refuses stands in place of root; its policies are asked where none was named. */
+static int take_config(struct request *r)
+{
+    struct dw_config *config = r->config = dw_given_config("replay", r->config_path);
+    if (!config)
+        return -1;
+    r->refuse_users[0] = r->refuse_users[--r->refuse_count];
+    r->refuse_users[r->refuse_count] = NULL;
+    if (dw_given_list("replay", "refuse_users", config->refuse_users, r->refuse_users, &r->refuse_count,
+                      LIST_MOST) < 0 ||
+        (!r->policy_count &&
+         dw_given_list("replay", "policies", config->policies, r->policies, &r->policy_count, LIST_MOST) < 0))
+        return -1;
+    return r->policy_count ? 0 : complain("%s names no policy: nobody passes", r->config_path, NULL);
+}
+
 static int read_options(struct request *r, int argc, char **argv)
 {
-    static const char *const valued[] = {"-p",        "--policy",   "--fail-on", "--examples", "--refuse-user",
-                                         "--verbose", "--skip-bad", "--json",    "--log",      "--help",
-                                         NULL};
+    enum { VALUED = 7 };
+    static const char *const known[] = {
+        "-p",        "-c",         "--policy", "--config", "--fail-on", "--examples", "--refuse-user",
+        "--verbose", "--skip-bad", "--json",   "--log",    "--help",    NULL};
     bool only_journals = false;
     r->journals = argv;
     for (int i = 1; i < argc; i++) {
@@ -138,11 +161,11 @@ static int read_options(struct request *r, int argc, char **argv)
             *flag = true;
         if (flag || only_journals)
             continue;
-        while (k < 5 && strcmp(valued[k], name) != 0)
+        while (k < VALUED && strcmp(known[k], name) != 0)
             k++;
-        if (k == 5)
+        if (k == VALUED)
             return complain(value && flag_of(r, name) ? "%s takes no value" : "unknown option '%s'", name,
-                            value && flag_of(r, name) ? NULL : dw_text_nearest(name, valued));
+                            value && flag_of(r, name) ? NULL : dw_text_nearest(name, known));
         if (value)
             value++;
         else if (++i < argc)
@@ -152,8 +175,10 @@ static int read_options(struct request *r, int argc, char **argv)
         if (set_value(r, name, value) < 0)
             return -1;
     }
-    if (r->policy_count == 0)
+    if (r->policy_count == 0 && !r->config_path)
         return complain("name a policy: %s FILE", "-p", NULL);
+    if (r->config_path && take_config(r) < 0)
+        return -1;
     return r->journal_count ? 0 : complain("name a journal, or %s for standard input", "-", NULL);
 }
 
@@ -223,6 +248,9 @@ static void ask(struct dw_host *host, struct dw_event *event, struct answer *ans
     }
     if (last == DW_STAGE_MAP)
         event->user = DW_SPAN_NONE;
+    /* What came of verifying it stands in the journal; nothing else of it. */
+    if (event->plain.present && !event->plain.password.at)
+        event->plain.password = dw_span_make(dw_secret_unknown, 1);
     ask_one(host, event, last, answer);
 }
 
@@ -472,11 +500,13 @@ int dw_cmd_replay(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
             return usage(stdout);
-    if (read_options(&r, argc, argv) < 0) {
+    int code = EXIT_USAGE;
+    if (read_options(&r, argc, argv) == 0)
+        code = replay(&r);
+    else
         fputs("'durward replay --help' tells more\n", stderr);
-        return EXIT_USAGE;
-    }
-    int code = replay(&r);
+    if (r.config)
+        dw_config_release(&r.config);
     if (fflush(stdout) == 0)
         return code;
     complain("%s", "the output cannot be written", NULL);

@@ -271,8 +271,8 @@ void dw_replay_tell(FILE *out, const struct dw_replay_tally *t, unsigned shown)
     note(out, t->no_admission, "line is of a stage that decides nothing",
          "lines are of a stage that decides nothing");
     note(out, t->without_password,
-         "log-in was by password, which no journal holds: a policy that looks at it fails",
-         "log-ins were by password, which no journal holds: a policy that looks at it fails");
+         "log-in was by password, which no journal holds: a policy is told what came of verifying it, or fails",
+         "log-ins were by password, which no journal holds: a policy is told what came of verifying it, or fails");
     note(out, t->bad, "bad line was skipped", "bad lines were skipped");
     note(out, t->torn, "torn line at a journal's end was left out", "torn lines at journals' ends were left out");
 }

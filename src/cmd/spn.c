@@ -1,6 +1,7 @@
 /* durward spn: the service name of a domain on a host.  What it is, lua/durward/spn.lua knows. */
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/given.h"
 #include "cmd/script.h"
 
 #include <stdio.h>
@@ -27,11 +28,8 @@ static int usage(FILE *out)
 
 static int complain(const char *format, const char *word, const char *nearest)
 {
-    fputs("durward spn: ", stderr);
-    fprintf(stderr, format, word);
-    if (nearest)
-        fprintf(stderr, ", did you mean '%s'?", nearest);
-    fputs("\n'durward spn --help' tells more\n", stderr);
+    dw_given_wrong("spn", format, word, nearest);
+    fputs("'durward spn --help' tells more\n", stderr);
     return -1;
 }
 

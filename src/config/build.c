@@ -102,6 +102,66 @@ static void get_cidrs(lua_State *L, const char *key, struct dw_listener_config *
     lua_pop(L, 1);
 }
 
+static void get_backend(lua_State *L, struct dw_xmpp_backend_config *one, const char *folder)
+{
+    static const char *const tls[] = {"starttls", "none", NULL};
+    static const char *const logins[] = {"jwt", "token", "external", NULL};
+    if (lua_getfield(L, -1, "backend") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        return;
+    }
+    get_address(L, "connect", folder, &one->connect);
+    one->is_clear = get_word(L, "tls", tls) == 1;
+    get_text(L, "ca_file", &one->ca_file);
+    get_text(L, "name", &one->name);
+    one->login = (enum dw_backend_login)get_word(L, "login", logins);
+    get_text(L, "secret_file", &one->secret_file);
+    get_text(L, "ca_certificate", &one->ca_certificate);
+    get_text(L, "ca_key", &one->ca_key);
+    one->proxy = (int)get_integer(L, "proxy");
+    one->pool = (int)get_integer(L, "pool");
+    lua_pop(L, 1);
+}
+
+static void get_domain(lua_State *L, struct dw_xmpp_domain_config *one, const char *folder)
+{
+    get_text(L, "at", &one->at);
+    get_text(L, "domain", &one->domain);
+    get_text(L, "hostname", &one->hostname);
+    get_list(L, "hosts", &one->hosts);
+    get_text(L, "keytab", &one->keytab);
+    get_text(L, "realm", &one->realm);
+    if (lua_getfield(L, -1, "tls") == LUA_TTABLE) {
+        get_text(L, "certificate", &one->certificate);
+        get_text(L, "key", &one->key);
+    }
+    lua_pop(L, 1);
+    get_backend(L, &one->backend, folder);
+    if (!one->backend.name)
+        one->backend.name = owned(L, one->domain);
+}
+
+static void get_xmpp(lua_State *L, struct dw_listener_config *one, const char *folder)
+{
+    if (lua_getfield(L, -1, "served") == LUA_TTABLE) {
+        size_t count = lua_rawlen(L, -1);
+        one->domains = calloc(count + 1, sizeof *one->domains);
+        if (!one->domains)
+            luaL_error(L, "memory is out");
+        while (one->domain_count < count) {
+            lua_rawgeti(L, -1, (lua_Integer)one->domain_count + 1);
+            get_domain(L, &one->domains[one->domain_count++], folder);
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+    one->direct_tls = get_bool(L, "direct_tls");
+    get_list(L, "mechanisms", &one->mechanisms);
+    get_list(L, "hostname_namespaces", &one->hostname_namespaces);
+    one->hostname_in_features = get_bool(L, "hostname_in_features");
+    one->idle_seconds = get_number(L, "idle_seconds");
+}
+
 static void get_listener(lua_State *L, struct dw_listener_config *one, const char *folder)
 {
     static const char *const kinds[] = {"zmtp", "zmtp_out", "zap", "xmpp", "dovecot", NULL};
@@ -130,6 +190,10 @@ static void get_listener(lua_State *L, struct dw_listener_config *one, const cha
     get_address(L, "connect", folder, &one->connect);
     get_text(L, "ccache", &one->ccache);
     get_text(L, "principal", &one->principal);
+    one->require_mutual = get_bool(L, "require_mutual");
+    get_list(L, "services", &one->services);
+    if (one->kind == DW_LISTEN_XMPP)
+        get_xmpp(L, one, folder);
 }
 
 static void get_limits(lua_State *L, struct dw_limits *limits)

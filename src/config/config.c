@@ -27,6 +27,7 @@ struct load {
     struct dw_buf text;
     struct dw_buf *findings;
     struct held *held;
+    bool takes_parts; /* of a file with mistakes: what is sound */
     bool built;
 };
 
@@ -35,6 +36,24 @@ static void free_list(char **list)
     for (char **item = list; item && *item; item++)
         free(*item);
     free(list);
+}
+
+static void clear_domain(struct dw_xmpp_domain_config *one)
+{
+    free(one->at);
+    free(one->domain);
+    free(one->hostname);
+    free_list(one->hosts);
+    free(one->certificate);
+    free(one->key);
+    free(one->keytab);
+    free(one->realm);
+    dw_address_clear(&one->backend.connect);
+    free(one->backend.ca_file);
+    free(one->backend.name);
+    free(one->backend.secret_file);
+    free(one->backend.ca_certificate);
+    free(one->backend.ca_key);
 }
 
 static void clear_listener(struct dw_listener_config *one)
@@ -50,6 +69,12 @@ static void clear_listener(struct dw_listener_config *one)
     dw_address_clear(&one->connect);
     free(one->ccache);
     free(one->principal);
+    for (size_t i = 0; i < one->domain_count; i++)
+        clear_domain(&one->domains[i]);
+    free(one->domains);
+    free_list(one->mechanisms);
+    free_list(one->hostname_namespaces);
+    free_list(one->services);
 }
 
 static void free_held(struct held *held)
@@ -145,13 +170,14 @@ static int load_protected(lua_State *L)
     struct dw_span text = dw_buf_span(&load->text);
     lua_pushlstring(L, (const char *)text.at, text.len);
     lua_call(L, 3, 2);
-    for (size_t i = 1; i <= lua_rawlen(L, -2); i++) {
+    size_t count = lua_rawlen(L, -2);
+    for (size_t i = 1; i <= count; i++) {
         lua_rawgeti(L, -2, (lua_Integer)i);
         if (dw_buf_printf(load->findings, "%s\n", luaL_checkstring(L, -1)) < 0)
             luaL_error(L, "memory is out");
         lua_pop(L, 1);
     }
-    if (!lua_istable(L, -1))
+    if (!lua_istable(L, -1) || (count > 0 && !load->takes_parts))
         return 0;
     load->held = calloc(1, sizeof *load->held);
     if (!load->held)
@@ -175,9 +201,9 @@ static char *absolute(const char *path)
     return whole;
 }
 
-struct dw_config *dw_config_load(const char *path, struct dw_buf *findings)
+static struct dw_config *load_file(const char *path, struct dw_buf *findings, bool takes_parts)
 {
-    struct load load = {.path = path, .findings = findings};
+    struct load load = {.path = path, .findings = findings, .takes_parts = takes_parts};
     struct dw_config_state state = {0};
     struct dw_error err = {0};
     char *file = absolute(path), *folder = file ? strdup(file) : NULL;
@@ -218,6 +244,16 @@ done:
     return &load.held->config;
 }
 
+struct dw_config *dw_config_load(const char *path, struct dw_buf *findings)
+{
+    return load_file(path, findings, false);
+}
+
+struct dw_config *dw_config_load_sound(const char *path, struct dw_buf *findings)
+{
+    return load_file(path, findings, true);
+}
+
 static const char *find_place(const struct held *held, const char *key)
 {
     for (size_t i = 0; i < held->place_count; i++)
@@ -231,7 +267,7 @@ const char *dw_config_where(const struct dw_config *config, const struct dw_list
 {
     const struct held *held = (const struct held *)config;
     const char *where;
-    char path[256];
+    char path[512];
     if (listener)
         snprintf(path, sizeof path, "%s.%s", held->at[listener - config->listeners], key);
     else

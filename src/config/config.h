@@ -33,6 +33,32 @@ enum dw_listener_kind { DW_LISTEN_ZMTP, DW_LISTEN_ZMTP_OUT, DW_LISTEN_ZAP, DW_LI
 enum dw_on_deny { DW_ON_DENY_CLOSE, DW_ON_DENY_ERROR };
 enum dw_identity_mode { DW_IDENTITY_KEEP, DW_IDENTITY_USER, DW_IDENTITY_DROP };
 
+enum dw_backend_login { DW_LOGIN_JWT, DW_LOGIN_TOKEN, DW_LOGIN_EXTERNAL };
+
+/* The stock XMPP server that a domain's users are handed to. */
+struct dw_xmpp_backend_config {
+    struct dw_address connect;
+    bool is_clear; /* tls = "none": on this machine only; else STARTTLS, verified */
+    char *ca_file; /* NULL: the system's authorities */
+    char *name; /* what its certificate is verified against; the domain unless said otherwise */
+    enum dw_backend_login login;
+    char *secret_file; /* jwt, token */
+    char *ca_certificate, *ca_key; /* external */
+    int proxy; /* version of the PROXY protocol, or 0 */
+    int pool; /* streams without an identity that are kept waiting, for each worker */
+};
+
+struct dw_xmpp_domain_config {
+    char *at; /* where it is written, as dw_config_where takes it: "domains[\"example.org\"]"; "": the listener */
+    char *domain; /* lower case */
+    char *hostname; /* of the connection manager (XEP-0233); NULL: <hostname/> is left out */
+    char **hosts; /* further names that clients ask tickets for; NULL ends the list; may be NULL */
+    char *certificate, *key;
+    char *keytab; /* never NULL */
+    char *realm; /* optional */
+    struct dw_xmpp_backend_config backend;
+};
+
 struct dw_listener_config {
     enum dw_listener_kind kind;
     char *name;
@@ -58,6 +84,17 @@ struct dw_listener_config {
     struct dw_address connect;
     char *ccache;
     char *principal;
+    /* xmpp */
+    struct dw_xmpp_domain_config *domains; /* the first one's certificate is shown to who names none */
+    size_t domain_count;
+    bool direct_tls; /* tls from the first octet (XEP-0368) */
+    char **mechanisms; /* as offered; {"GSSAPI"} unless said otherwise; NULL ends the list */
+    char **hostname_namespaces; /* NULL ends the list; {"urn:xmpp:domain-based-name:1"} unless said otherwise */
+    bool hostname_in_features; /* and once more in <features/>, where Gajim looks */
+    bool require_mutual; /* a client that does not ask for mutual authentication is refused; dovecot too */
+    double idle_seconds; /* 0: no limit */
+    /* dovecot: services whose keys may be asked for; NULL ends the list; NULL: any */
+    char **services;
 };
 
 struct dw_limits {
@@ -84,6 +121,9 @@ struct dw_config {
 /* Reads, runs and checks the file.  Appends every mistake found to `findings`, one "file:line: message" a
  * line, and returns NULL when there was one.  Opens no port and reads no keytab. */
 struct dw_config *dw_config_load(const char *path, struct dw_buf *findings);
+/* For who looks at the rest: the same, but of a file with mistakes it gives what is sound.  A key that is wrong is as if
+ * it were not there, one that must be there too.  NULL when the file itself cannot be run. */
+struct dw_config *dw_config_load_sound(const char *path, struct dw_buf *findings);
 struct dw_config *dw_config_hold(struct dw_config *config); /* one more holder; any thread */
 void dw_config_release(struct dw_config **config); /* the last one frees; any thread */
 

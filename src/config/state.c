@@ -325,7 +325,7 @@ static int door_nearest(lua_State *L)
 
 static int door_print(lua_State *L)
 {
-    fprintf(stderr, "%s\n", luaL_checkstring(L, 1));
+    dw_log_print(luaL_checkstring(L, 1));
     return 0;
 }
 

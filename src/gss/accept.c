@@ -111,14 +111,36 @@ static bool is_usual(struct login *l)
     return true;
 }
 
-/* Proves ticket and authenticator.  A pinned credential's key is looked up by principal, version and enctype; when that
- * one does not open the ticket, each is tried, which also finds what there is to say about it. */
+/* The service that the ticket is for, borrowed from the request and with room for its parts. */
+struct asked_for {
+    krb5_data parts[sizeof((struct dw_request *)0)->components / sizeof(struct dw_span)];
+    krb5_principal_data name;
+};
+
+static krb5_const_principal name_asked_for(const struct dw_request *request, struct asked_for *into)
+{
+    for (size_t i = 0; i < request->component_count; i++)
+        into->parts[i] =
+            (krb5_data){.data = (char *)request->components[i].at, .length = (unsigned)request->components[i].len};
+    into->name = (krb5_principal_data){
+        .realm = {.data = (char *)request->realm.at, .length = (unsigned)request->realm.len},
+        .data = into->parts,
+        .length = (krb5_int32)request->component_count,
+        .type = KRB5_NT_PRINCIPAL,
+    };
+    return &into->name;
+}
+
+/* Proves ticket and authenticator.  The key is looked up by principal, version and enctype; when that one does not open
+ * the ticket, each is tried, which also finds what there is to say about it.  Of keys that several services share the one
+ * that was asked for tells which of them it was. */
 static krb5_error_code read_request(struct login *l)
 {
+    struct asked_for asked_for;
     if (is_usual(l))
         return remember(l);
-    krb5_error_code code = read_for(l, l->held->only);
-    if (l->held->only && is_of_keys(code)) {
+    krb5_error_code code = read_for(l, l->held->only ? l->held->only : name_asked_for(&l->request, &asked_for));
+    if (is_of_keys(code)) {
         login_end(l);
         code = read_for(l, NULL);
     }
@@ -150,8 +172,8 @@ static uint32_t little_endian(struct dw_span octets)
 }
 
 /* RFC 4121 section 4.1.1: what the client asks of the context stands in place of a checksum.  Its channel bindings are
- * not looked at, as there are none here; a credential that it delegates is left where it is. */
-static int read_checksum(struct login *l, uint32_t *flags, struct dw_error *err)
+ * kept for who has a channel; a credential that it delegates is left where it is. */
+static int read_checksum(struct login *l, uint32_t *flags, uint8_t bindings[BINDINGS], struct dw_error *err)
 {
     const krb5_checksum *checksum = l->authenticator->checksum;
     *flags = 0;
@@ -165,7 +187,9 @@ static int read_checksum(struct login *l, uint32_t *flags, struct dw_error *err)
     }
     struct dw_reader r = dw_reader_make(dw_span_make(checksum->contents, checksum->length));
     bool good = checksum->length >= FIXED_PART && little_endian(dw_reader_take(&r, 4)) == BINDINGS;
-    dw_reader_take(&r, BINDINGS);
+    struct dw_span bound = dw_reader_take(&r, BINDINGS);
+    if (bound.len == BINDINGS)
+        memcpy(bindings, bound.at, BINDINGS);
     uint32_t given = good ? little_endian(dw_reader_take(&r, 4)) : 0;
     *flags = given & asked;
     if ((given & GSS_C_DELEG_FLAG) && dw_reader_left(&r) >= 4) {
@@ -304,22 +328,13 @@ static int put_token(struct dw_buf *reply, uint16_t id, const krb5_data *message
 /* Tells the peer what was wrong, in Kerberos' own words; of no consequence when memory is out for it. */
 static void put_error(struct login *l, krb5_error_code code, struct dw_buf *reply)
 {
-    enum { PARTS = sizeof l->request.components / sizeof l->request.components[0] };
-    const struct dw_request *request = &l->request;
-    krb5_data parts[PARTS], message;
-    krb5_principal_data server = {
-        .realm = {.data = (char *)request->realm.at, .length = (unsigned)request->realm.len},
-        .data = parts,
-        .length = (krb5_int32)request->component_count,
-        .type = KRB5_NT_PRINCIPAL,
-    };
-    for (size_t i = 0; i < request->component_count; i++)
-        parts[i] =
-            (krb5_data){.data = (char *)request->components[i].at, .length = (unsigned)request->components[i].len};
+    struct asked_for server;
+    krb5_data message;
+    name_asked_for(&l->request, &server);
     krb5_error_code number = code - ERROR_TABLE_BASE_krb5;
     krb5_error said = {
         .error = number < 0 || number > MOST_NUMBER ? GENERIC : (krb5_ui_4)number,
-        .server = &server,
+        .server = &server.name,
     };
     krb5_us_timeofday(l->krb5, &said.stime, &said.susec);
     if (krb5_mk_error(l->krb5, &said, &message))
@@ -330,7 +345,7 @@ static void put_error(struct login *l, krb5_error_code code, struct dw_buf *repl
 
 static int establish(struct login *l, struct dw_context *ctx, struct dw_buf *reply, struct dw_error *err)
 {
-    if (read_checksum(l, &ctx->flags, err) < 0)
+    if (read_checksum(l, &ctx->flags, ctx->bindings, err) < 0)
         return -1;
     /* Its messages are not laid out as ours, and it takes a third leg. */
     if (ctx->flags & GSS_C_DCE_STYLE)

@@ -320,6 +320,26 @@ int dw_cipher_decrypt(const struct dw_cipher *cipher, const struct dw_cipher_key
     return 0;
 }
 
+int dw_cipher_checksum(const struct dw_cipher *cipher, const uint8_t *key, uint32_t usage, struct dw_span first,
+                       struct dw_span rest, uint8_t *sum, struct dw_error *err)
+{
+    size_t i = (size_t)(cipher - ciphers);
+    uint8_t label[5] = {0, 0, 0, 0, 0x99}, check[DW_CIPHER_MOST_KEY], whole[MOST_HASH];
+    struct tools *tools = tools_for(cipher, err);
+    if (!tools)
+        return -1;
+    dw_put_u32(label, usage);
+    bool good = cipher->sha2 ? derive_by_hmac(tools->of[i].hash, cipher, key, label, cipher->prove, check)
+                             : EVP_CipherInit_ex2(tools->of[i].block, NULL, key, NULL, 1, NULL) &&
+                                   derive_by_folding(tools->of[i].block, cipher, label, check);
+    good = good && hmac(tools->of[i].hash, cipher, check, cipher->prove, first, rest, whole);
+    dw_wipe(check, sizeof check);
+    if (!good)
+        return no_tools(err);
+    memcpy(sum, whole, cipher->tag);
+    return 0;
+}
+
 void dw_cipher_forget(const struct dw_cipher *cipher)
 {
     static const uint8_t none[DW_CIPHER_MOST_KEY];

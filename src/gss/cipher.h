@@ -42,6 +42,11 @@ int dw_cipher_encrypt(const struct dw_cipher *cipher, const struct dw_cipher_key
 int dw_cipher_decrypt(const struct dw_cipher *cipher, const struct dw_cipher_keys *keys, uint8_t *at, size_t len,
                       const uint8_t *tag, struct dw_error *err);
 
+/* The checksum of `first` and `rest` with the key Kc of `usage` (RFC 3961 section 5.4, RFC 8009 section 6), of as many
+ * octets as a tag; for what goes in clear.  The key is derived anew at each call. */
+int dw_cipher_checksum(const struct dw_cipher *cipher, const uint8_t *key, uint32_t usage, struct dw_span first,
+                       struct dw_span rest, uint8_t *sum, struct dw_error *err);
+
 /* Takes what keys were last used out of this thread's tools: when the keys' owner ends. */
 void dw_cipher_forget(const struct dw_cipher *cipher);
 

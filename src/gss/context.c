@@ -43,6 +43,7 @@ void dw_context_settle(struct dw_context *ctx)
 {
     let_go_of_handshake(ctx);
     dw_facts_free(&ctx->facts);
+    dw_seal_settle(&ctx->seal);
 }
 
 int dw_context_step(struct dw_context *ctx, struct dw_span token, struct dw_buf *reply, struct dw_error *err)

@@ -57,7 +57,19 @@ size_t dw_context_wrapped_size(struct dw_context *ctx, size_t plain);
 int dw_context_unwrap(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain,
                       struct dw_error *err);
 
-/* The handshake is over: lets go of what only it needed (credential, attributes); keeps the session keys and both
+/* For SASL (RFC 4752), until settled.  Appends gss_wrap of `plain` without confidentiality. */
+int dw_context_sign(struct dw_context *ctx, struct dw_span plain, struct dw_buf *out, struct dw_error *err);
+/* As dw_context_unwrap, but takes messages of either kind; `confidential` tells which it was. */
+int dw_context_open(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain, bool *confidential,
+                    struct dw_error *err);
+
+/* Whether the client gave channel bindings (RFC 4121 section 4.1.1.2) with `data` as their application data and no
+ * addresses.  Of an acceptor once DONE: until then, and for a client that gave none, false. */
+bool dw_context_is_bound_to(const struct dw_context *ctx, struct dw_span data);
+/* What it was bound to is the channel that it came by: dw_context_describe says so. */
+void dw_context_mark_bound(struct dw_context *ctx);
+
+/* The handshake is over: lets go of what only it needed (credential, attributes, the key of dw_context_sign); keeps the session keys and both
  * names. */
 void dw_context_settle(struct dw_context *ctx);
 

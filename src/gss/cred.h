@@ -31,6 +31,12 @@ struct dw_acceptor_options {
  * there instead. */
 struct dw_cred *dw_cred_acceptor(const struct dw_acceptor_options *options, struct dw_error *err);
 
+/* Whether the keytab has a key for `principal` ("xmpp/host/domain", "xmpp@host"; a host-based name's host in any case) in
+ * `realm` (NULL: any); and whether it has any for a host of `service` ("smtp"; NULL: of any).  What the credential was
+ * made of right now is looked at. */
+bool dw_cred_has(const struct dw_cred *cred, const char *principal, const char *realm);
+bool dw_cred_serves(const struct dw_cred *cred, const char *service, const char *realm);
+
 /* Looks whether the keytab file has changed since it was read and, if so, acquires again.  One stat(2)
  * when it has not.  -1 with `err` told when the new file is unusable: the old keys then go on serving, and
  * it is not told again before the file changes again. */

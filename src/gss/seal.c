@@ -33,6 +33,8 @@ int dw_seal_make(struct dw_seal *seal, const struct dw_seal_key *key, bool initi
     seal->flags = (uint8_t)(SEALED | (initiator ? 0 : SENT_BY_ACCEPTOR) | (key->subkey ? ACCEPTOR_SUBKEY : 0));
     seal->next_ours = next_ours;
     seal->next_theirs = next_theirs;
+    seal->can_sign = true;
+    memcpy(seal->key, key->octets.at, key->octets.len);
     return 0;
 }
 
@@ -89,8 +91,7 @@ static void reverse(uint8_t *at, size_t len)
     }
 }
 
-/* RFC 4121 section 4.2.5: the sender may have turned what follows the header right, by any count. */
-static void turn_back(uint8_t *at, size_t len, size_t count)
+void dw_seal_turn_back(uint8_t *at, size_t len, size_t count)
 {
     uint8_t aside[64];
     count %= len;
@@ -131,7 +132,7 @@ int dw_seal_unwrap(struct dw_seal *seal, uint8_t *token, size_t len, struct dw_s
     uint64_t number = dw_reader_u64(&fields);
     size_t tag = dw_cipher_tag_len(seal->cipher), inside = len - HEADER - tag;
     uint8_t *sealed = token + HEADER, *again = sealed + inside - HEADER;
-    turn_back(sealed, len - HEADER, turned);
+    dw_seal_turn_back(sealed, len - HEADER, turned);
     struct dw_error why = {.kind = DW_ERROR_NONE};
     if (dw_cipher_decrypt(seal->cipher, &seal->theirs, sealed, inside, sealed + inside, &why) < 0)
         return dw_error_set(err, why.kind, "cannot unwrap a message: %.300s", why.detail);

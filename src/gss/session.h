@@ -28,6 +28,7 @@ struct dw_context {
     double expires;
     uint32_t lifetime;
     uint32_t flags; /* GSS_C_.._FLAG */
+    uint8_t bindings[16]; /* as the client gave them; all zero: none */
     bool initiator, done, anonymous, cross_realm;
     struct dw_seal seal; /* once done */
 };

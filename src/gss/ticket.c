@@ -87,8 +87,7 @@ static const struct dw_ticket_key *find_key(const struct dw_ticket_keys *keys, c
     const struct dw_cipher *cipher = dw_cipher_of(request->ticket.enctype);
     for (size_t i = 0; cipher && request->ticket.has_kvno && i < keys->count; i++) {
         const struct dw_ticket_key *key = &keys->at[i];
-        if (!key->shared && key->cipher == cipher && key->kvno == request->ticket.kvno &&
-            (keys->pinned || is_named(key, request)))
+        if (key->cipher == cipher && key->kvno == request->ticket.kvno && (keys->pinned || is_named(key, request)))
             return key;
     }
     return NULL;

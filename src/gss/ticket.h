@@ -26,7 +26,6 @@ struct dw_ticket_key {
     krb5_kvno kvno;
     const struct dw_cipher *cipher;
     struct dw_cipher_keys keys;
-    bool shared; /* another principal's, too */
 };
 
 struct dw_ticket_keys {

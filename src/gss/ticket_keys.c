@@ -64,18 +64,6 @@ static krb5_error_code add_key(struct dw_ticket_keys *keys, krb5_context krb5, c
     return 0;
 }
 
-/* A key that two names share does not say for which of them a ticket is: the library takes the first. */
-static void mark_shared(struct dw_ticket_keys *keys, krb5_context krb5)
-{
-    for (size_t i = 0; i < keys->count; i++)
-        for (size_t j = 0; j < i; j++) {
-            struct dw_ticket_key *a = &keys->at[i], *b = &keys->at[j];
-            if (a->cipher == b->cipher && memcmp(&a->keys, &b->keys, sizeof a->keys) == 0 &&
-                !krb5_principal_compare(krb5, a->principal, b->principal))
-                a->shared = b->shared = true;
-        }
-}
-
 krb5_error_code dw_ticket_keys_make(struct dw_ticket_keys *keys, krb5_context krb5, krb5_keytab keytab, bool pinned)
 {
     krb5_kt_cursor cursor;
@@ -95,7 +83,6 @@ krb5_error_code dw_ticket_keys_make(struct dw_ticket_keys *keys, krb5_context kr
     krb5_kt_end_seq_get(krb5, keytab, &cursor);
     if (code == KRB5_KT_END)
         code = 0;
-    mark_shared(keys, krb5);
 done:
     if (code)
         dw_ticket_keys_wipe(keys, krb5);

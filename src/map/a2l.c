@@ -68,6 +68,11 @@ size_t dw_a2l_count(const struct dw_a2l *a2l)
     return a2l->rule_count;
 }
 
+enum dw_a2l_dialect dw_a2l_dialect_of(const struct dw_a2l *a2l)
+{
+    return a2l->dialect;
+}
+
 /* Copies `text` to the end of what is kept, with a NUL behind it. */
 static struct dw_span keep(uint8_t **at, struct dw_span text)
 {

@@ -62,8 +62,17 @@ struct dw_a2l *dw_a2l_compile(const struct dw_span *rules, size_t count, const s
 /* The rules and names that a krb5.conf has for its default realm, as MIT's library would read them; what other
  * realms have is for lint to complain of.  NULL with `err` and `code` told. */
 struct dw_a2l *dw_a2l_from_krb5_conf(const char *path, enum dw_a2l_code *code, struct dw_error *err);
+struct dw_a2l_site {
+    struct dw_span default_realm; /* absent: that of `krb5_conf` */
+    const char *krb5_conf; /* where Hadoop takes its default realm from; NULL: there is none */
+};
+/* The rules and the mechanism that a core-site.xml sets; without rules it is DEFAULT.  NULL with `err` and `code`
+ * told. */
+struct dw_a2l *dw_a2l_from_core_site(const char *path, const struct dw_a2l_site *options, enum dw_a2l_code *code,
+                                     struct dw_error *err);
 void dw_a2l_free(struct dw_a2l **a2l);
 size_t dw_a2l_count(const struct dw_a2l *a2l); /* of rules */
+enum dw_a2l_dialect dw_a2l_dialect_of(const struct dw_a2l *a2l);
 
 enum dw_a2l_outcome { DW_A2L_SKIPPED, DW_A2L_NO_MATCH, DW_A2L_MATCHED, DW_A2L_ERROR };
 const char *dw_a2l_outcome_word(enum dw_a2l_outcome outcome);

@@ -1,5 +1,6 @@
-/* The rules that stand in a krb5.conf: see a2l.h. */
+/* The rules that stand in a krb5.conf, or in Hadoop's core-site.xml: see a2l.h. */
 #include "map/a2l_engine.h"
+#include "map/core_site.h"
 #include "map/krb5_conf.h"
 
 #include <stdlib.h>
@@ -115,5 +116,63 @@ done:
     forget(&d);
     free(rules);
     free(names);
+    return a2l;
+}
+
+static int visit_realm(void *arg, const char *const keys[], size_t count, const char *value, struct dw_error *err)
+{
+    char **realm = arg;
+    if (count == 2 && !strcmp(keys[0], "libdefaults") && !strcmp(keys[1], "default_realm") && !*realm)
+        return (*realm = strdup(value)) ? 0 : dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
+    return 0;
+}
+
+/* The property's value, or an absent span. */
+static int get(const struct dw_core_site *site, const char *name, struct dw_buf *room, struct dw_span *value,
+               struct dw_error *err)
+{
+    int found = dw_core_site_get(site, name, room, err);
+    *value = found > 0 ? dw_buf_span(room) : DW_SPAN_NONE;
+    return found < 0 ? -1 : 0;
+}
+
+struct dw_a2l *dw_a2l_from_core_site(const char *path, const struct dw_a2l_site *options, enum dw_a2l_code *code,
+                                     struct dw_error *err)
+{
+    static const char rules_name[] = "hadoop.security.auth_to_local",
+                      mechanism_name[] = "hadoop.security.auth_to_local.mechanism";
+    struct dw_buf rules = {0}, mechanism = {0};
+    struct dw_a2l_options compiled = {.dialect = DW_A2L_HADOOP, .default_realm = options->default_realm};
+    struct dw_span text, word;
+    struct dw_error why = {0};
+    struct a2l_shown shown;
+    struct dw_a2l *a2l = NULL;
+    char *realm = NULL;
+    struct dw_core_site *site = dw_core_site_read(path, err);
+    *code = DW_A2L_FAILED;
+    if (!site || get(site, rules_name, &rules, &text, err) < 0 ||
+        get(site, mechanism_name, &mechanism, &word, err) < 0)
+        goto done;
+    if (word.at && dw_span_equal_nocase(word, DW_SPAN_OF("mit"))) {
+        compiled.dialect = DW_A2L_HADOOP_MIT;
+    } else if (word.at && !dw_span_equal_nocase(word, DW_SPAN_OF("hadoop"))) {
+        dw_error_set(err, DW_ERROR_INTERNAL, "%s: %s is \"hadoop\" or \"mit\", not %s",
+                     dw_core_site_where(site, mechanism_name), mechanism_name, a2l_show(&shown, word));
+        goto done;
+    }
+    if (options->krb5_conf && !compiled.default_realm.at) {
+        if (dw_krb5_conf_read(options->krb5_conf, visit_realm, &realm, err) < 0)
+            goto done;
+        compiled.default_realm = dw_span_str(realm);
+    }
+    a2l = dw_a2l_compile(&text, text.at ? 1 : 0, &compiled, code, &why);
+    if (!a2l)
+        dw_error_set(err, DW_ERROR_INTERNAL, "%s: %s", text.at ? dw_core_site_where(site, rules_name) : path,
+                     why.detail);
+done:
+    dw_core_site_free(&site);
+    dw_buf_free(&rules);
+    dw_buf_free(&mechanism);
+    free(realm);
     return a2l;
 }

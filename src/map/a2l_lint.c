@@ -28,14 +28,6 @@ void dw_a2l_findings_free(struct dw_a2l_findings *findings)
     *findings = (struct dw_a2l_findings){0};
 }
 
-/* Both dialects' rules, seen alike. */
-struct view {
-    bool is_default, breaks, bracketed;
-    const char *why_broken;
-    long components; /* -1: any */
-    struct dw_span format, match, raw; /* absent when there is none */
-};
-
 /* What stands between '[n:' and ']' in MIT's text. */
 static struct dw_span format_of(struct dw_span text)
 {
@@ -45,10 +37,10 @@ static struct dw_span format_of(struct dw_span text)
     return close ? dw_span_make(colon + 1, (size_t)(close - colon - 1)) : DW_SPAN_NONE;
 }
 
-static struct view view_of(const struct dw_a2l *a2l, size_t i)
+struct a2l_view a2l_view_of(const struct dw_a2l *a2l, size_t i)
 {
     const struct a2l_rule *rule = &a2l->rules[i];
-    struct view v = {.raw = rule->text, .components = -1};
+    struct a2l_view v = {.raw = rule->text, .components = -1};
     if (a2l->dialect != DW_A2L_MIT) {
         v.is_default = rule->java.is_default;
         v.bracketed = !v.is_default;
@@ -176,6 +168,59 @@ static uint8_t needed_character(struct dw_span text, struct dw_span format, bool
     return 0;
 }
 
+/* Whether the set at '[' holds the character; `at` is moved to its ']'. */
+static bool set_holds(struct dw_span text, size_t *at, uint8_t c)
+{
+    size_t i = *at + 1;
+    bool negated = i < text.len && text.at[i] == '^', found = false;
+    if (negated)
+        i++;
+    for (size_t first = i; i < text.len && (text.at[i] != ']' || i == first); i++) {
+        uint8_t low = text.at[i], high = low;
+        if (low == '[' || low == '\\' || low == '&')
+            return true; /* classes, sets in sets, escapes: it may */
+        if (i + 2 < text.len && text.at[i + 1] == '-' && text.at[i + 2] != ']') {
+            high = text.at[i + 2];
+            i += 2;
+        }
+        found = found || (c >= low && c <= high);
+    }
+    *at = i;
+    return found != negated;
+}
+
+/* Whether some part of the pattern may match the character; true when that cannot be told. */
+static bool may_hold(struct dw_span pattern, uint8_t c)
+{
+    for (size_t i = 0; i < pattern.len; i++) {
+        uint8_t at = pattern.at[i], next = i + 1 < pattern.len ? pattern.at[i + 1] : 0;
+        if (at == c || at == '.' || at >= 0x80 || (at == '(' && next == '?'))
+            return true;
+        if (at == '[' && set_holds(pattern, &i, c))
+            return true;
+        if (at == '\\' && (next == c || (next >= 'A' && next <= 'Z') || (next >= 'a' && next <= 'z') ||
+                           (next >= '0' && next <= '9') || next == '`' || next == '\'' || next == '<'))
+            return true;
+        i += at == '\\';
+    }
+    return false;
+}
+
+/* A character that stands in every selection string and in no match of the pattern; 0 when none is seen. */
+static uint8_t foreign_character(struct dw_span pattern, struct dw_span format)
+{
+    for (size_t i = 0; i < format.len; i++) {
+        if (format.at[i] == '$') {
+            while (i + 1 < format.len && format.at[i + 1] >= '0' && format.at[i + 1] <= '9')
+                i++;
+            continue;
+        }
+        if (format.at[i] > ' ' && format.at[i] < 0x7f && !may_hold(pattern, format.at[i]))
+            return format.at[i];
+    }
+    return 0;
+}
+
 /* The default realm in other letters than its own: realms are compared with case. */
 static bool misspells_realm(const struct dw_a2l *a2l, struct dw_span match)
 {
@@ -194,7 +239,7 @@ static bool misspells_realm(const struct dw_a2l *a2l, struct dw_span match)
 
 static void check_rule(const struct dw_a2l *a2l, struct dw_a2l_findings *findings, size_t i)
 {
-    struct view v = view_of(a2l, i);
+    struct a2l_view v = a2l_view_of(a2l, i);
     struct a2l_shown shown;
     size_t number = i + 1;
     if (v.breaks)
@@ -221,6 +266,12 @@ static void check_rule(const struct dw_a2l *a2l, struct dw_a2l_findings *finding
         a2l_found(findings, number, "never-matches", "(%.*s) needs a '%c', and the selection string %s has none",
                   (int)(v.match.len < 200 ? v.match.len : 200), (const char *)v.match.at, needed,
                   v.bracketed ? a2l_show(&shown, v.format) : "(the name without its realm)");
+    uint8_t foreign = v.bracketed && !needed ? foreign_character(v.match, v.format) : 0;
+    if (foreign)
+        a2l_found(findings, number, "never-matches",
+                  "every selection string %s holds a '%c', and (%.*s), which has to match all of it, has none",
+                  a2l_show(&shown, v.format), foreign, (int)(v.match.len < 200 ? v.match.len : 200),
+                  (const char *)v.match.at);
     if (misspells_realm(a2l, v.match))
         a2l_found(findings, number, "wrong-realm",
                   "(%.*s) names the default realm %s in other letters; realms are "
@@ -229,77 +280,12 @@ static void check_rule(const struct dw_a2l *a2l, struct dw_a2l_findings *finding
                   a2l_show(&shown, a2l->default_realm));
 }
 
-/* Whether no name of its number of components gets past the rule. */
-static bool takes_all(const struct dw_a2l *a2l, size_t i)
-{
-    static const char *const all[] = {".*", "^.*$", "^.*", ".*$"};
-    struct view v = view_of(a2l, i);
-    if (v.is_default)
-        return false;
-    if (a2l->dialect == DW_A2L_MIT) {
-        const struct mit_rule *rule = &a2l->rules[i].mit;
-        for (size_t j = 0; j < rule->edit_count; j++)
-            if (!rule->edits[j].from.compiled)
-                return false;
-        if (rule->bad_head || rule->bad_format)
-            return true;
-    }
-    if (!v.match.at)
-        return true;
-    for (size_t j = 0; j < sizeof all / sizeof *all; j++)
-        if (dw_span_equal(v.match, dw_span_str(all[j])))
-            return true;
-    return false;
-}
-
-static bool covers(const struct view *earlier, long components)
-{
-    return earlier->components < 0 || earlier->components == components;
-}
-
-/* The rule before `i` that leaves nothing of `components` components; 0 when there is none. */
-static size_t taken_by(const struct dw_a2l *a2l, const bool *all, size_t i, long components)
-{
-    for (size_t j = 0; j < i; j++) {
-        struct view earlier = view_of(a2l, j);
-        if (all[j] && covers(&earlier, components))
-            return j + 1;
-    }
-    return 0;
-}
-
-static void check_reach(const struct dw_a2l *a2l, struct dw_a2l_findings *findings, const bool *all, size_t i)
-{
-    struct view v = view_of(a2l, i);
-    for (size_t j = 0; j < i; j++) {
-        if (dw_span_equal(a2l->rules[i].text, a2l->rules[j].text)) {
-            a2l_found(findings, i + 1, "unreachable", "it is the same as rule %zu", j + 1);
-            return;
-        }
-    }
-    /* DEFAULT, and a rule for any number, live on while one or two components are left to them. */
-    size_t one = taken_by(a2l, all, i, v.components < 0 ? 1 : v.components);
-    size_t two = v.components < 0 ? taken_by(a2l, all, i, 2) : one;
-    size_t more = v.components < 0 && !v.is_default ? taken_by(a2l, all, i, 3) : two;
-    if (one && two && more)
-        a2l_found(findings, i + 1, "unreachable", "rule %zu leaves nothing for it", one > two ? one : two);
-}
-
 void dw_a2l_lint(struct dw_a2l *a2l, struct dw_a2l_findings *findings)
 {
-    bool *all = calloc(a2l->rule_count + 1, sizeof *all);
     *findings = (struct dw_a2l_findings){0};
-    if (!all) {
-        findings->notes.incomplete = true;
-        return;
-    }
-    for (size_t i = 0; i < a2l->rule_count; i++) {
-        all[i] = takes_all(a2l, i);
+    for (size_t i = 0; i < a2l->rule_count; i++)
         check_rule(a2l, findings, i);
-        if (a2l->rule_count <= 300)
-            check_reach(a2l, findings, all, i);
-    }
-    free(all);
+    a2l_check_reach(a2l, findings);
     if (a2l->orphans)
         a2l_found(findings, 0, "wrong-realm",
                   "%s: auth_to_local under a realm that is not the default one is never read", a2l->orphans);

@@ -1,9 +1,8 @@
 /* The questions of a connection: see admit.h. */
 #include "net/admit.h"
 
-#include "base/text.h"
 #include "net/broker.h"
-#include "net/shadow.h"
+#include "net/record.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -30,6 +29,8 @@ static void fill(const struct dw_conn *conn, struct dw_event *event)
     event->peer.pid = conn->pid;
     event->principal = dw_span_str(conn->principal);
     event->user = dw_span_str(conn->user);
+    if (conn->front->describe)
+        conn->front->describe(conn, event);
 }
 
 struct dw_question *dw_admit_question(struct dw_conn *conn)
@@ -44,29 +45,7 @@ struct dw_question *dw_admit_question(struct dw_conn *conn)
 void dw_admit_record(struct dw_broker *broker, struct dw_journal *journal, const struct dw_event *event,
                      struct dw_decision *d)
 {
-    struct dw_tally *tally = dw_broker_tally(broker);
-    struct dw_error err = {0};
-    dw_shadow_look(dw_broker_shadow(broker), journal, event, d);
-    if (journal && dw_journal_write(journal, event, d, &err) < 0) {
-        dw_tally_add(tally, DW_COUNT_JOURNAL_FAILED, 1);
-        dw_log(DW_LOG_ERROR, "the journal cannot be written, the decision is temporary", "id", event->id,
-               "listener", event->listener, "why", err.detail, NULL);
-        dw_decision_refuse(d, DW_TEMPORARY, "the journal cannot be written");
-    }
-    dw_tally_add(tally,
-                 d->verdict == DW_ALLOW  ? DW_COUNT_ALLOWED
-                 : d->verdict == DW_DENY ? DW_COUNT_DENIED
-                                         : DW_COUNT_TEMPORARY,
-                 1);
-    const char *why = d->rule ? d->rule : d->reason ? d->reason : dw_verdict_word(d->verdict);
-    dw_tally_note(tally, DW_NOTE_REASON, why, 1);
-    if (d->verdict == DW_ALLOW)
-        return;
-    char *principal = dw_text_dup(event->principal);
-    dw_log(DW_LOG_WARN, d->verdict == DW_DENY ? "denied" : "temporary", "id", event->id, "listener",
-           event->listener, "peer", event->peer.address, "principal", principal, "stage",
-           dw_stage_word(event->stage), "user", d->user, "rule", d->rule, "reason", d->reason, NULL);
-    free(principal);
+    dw_record_decision(dw_broker_tally(broker), dw_broker_shadow(broker), journal, event, d);
 }
 
 static void journal(struct dw_conn *conn, const struct dw_event *event, struct dw_decision *d)
@@ -96,6 +75,8 @@ static void answered(void *arg, const struct dw_decision *decision)
         dw_conn_enter(conn);
     dw_conn_no_deadline(conn, DW_AT_ASK);
     d->took_us = (uint64_t)clock_now(CLOCK_MONOTONIC) - q->started;
+    if (d->verdict == DW_ALLOW && q->is_verdict && conn->front->hold)
+        conn->front->hold(conn, d);
     if (d->verdict != DW_ALLOW || q->is_verdict)
         journal(conn, &q->event, d);
     q->then(conn, d);

@@ -22,18 +22,12 @@
 /* Descriptors kept for listeners, journal, loops, the pool's files. */
 #define SPARE_DESCRIPTORS 128
 
-struct journal {
-    struct journal *next;
-    char *path;
-    struct dw_journal *journal;
-};
-
 struct dw_broker {
     const char *config_path;
     unsigned salt;
     struct dw_tally *tally;
     struct dw_identities *identities;
-    struct journal *journals;
+    struct dw_archive archive;
     struct dw_shadow *shadow;
     struct dw_settings *settings;
     struct dw_door *doors[DW_MOST_LISTENERS];
@@ -114,54 +108,12 @@ static long clamp_connections(long wanted)
     return most;
 }
 
-/* The journal of that path, opened once and reopened at each reload. */
-static int open_journal(struct dw_broker *b, const char *path, struct dw_journal **journal, struct dw_error *err)
-{
-    *journal = NULL;
-    if (!path)
-        return 0;
-    for (struct journal *j = b->journals; j; j = j->next)
-        if (strcmp(j->path, path) == 0) {
-            *journal = j->journal;
-            return dw_journal_reopen(j->journal, err);
-        }
-    struct journal *j = calloc(1, sizeof *j);
-    if (!j || !(j->path = strdup(path)) || !(j->journal = dw_journal_open(path, err))) {
-        if (j)
-            free(j->path);
-        free(j);
-        return -1;
-    }
-    j->next = b->journals;
-    b->journals = j;
-    *journal = j->journal;
-    return 0;
-}
-
 static struct dw_settings *make_settings(struct dw_broker *b, struct dw_config *config, struct dw_error *err)
 {
-    struct dw_settings *s = calloc(1, sizeof *s);
-    if (!s) {
-        dw_config_release(&config);
-        dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
-        return NULL;
-    }
-    atomic_init(&s->holders, 1);
-    s->config = config;
-    s->connections = clamp_connections(config->limits.connections);
-    if (open_journal(b, config->journal, &s->journal, err) < 0)
-        dw_settings_release(&s);
+    struct dw_settings *s = dw_settings_new(config, &b->archive, err);
+    if (s)
+        s->connections = clamp_connections(config->limits.connections);
     return s;
-}
-
-static struct dw_host *make_host(const struct dw_config *config, struct dw_error *err)
-{
-    struct dw_host_options options = {
-        .policies = (const char *const *)config->policies,
-        .refuse_users = (const char *const *)config->refuse_users,
-        .seconds = config->limits.decision_seconds,
-    };
-    return dw_host_new(&options, err);
 }
 
 static int check_credentials(const struct dw_config *config, struct dw_error *err)
@@ -252,7 +204,7 @@ static struct dw_host **make_hosts(const struct dw_config *config, int count, st
 {
     struct dw_host **hosts = calloc((size_t)count, sizeof *hosts);
     for (int i = 0; hosts && i < count; i++)
-        if (!(hosts[i] = make_host(config, err))) {
+        if (!(hosts[i] = dw_office_host(config, err))) {
             while (i-- > 0)
                 dw_host_free(&hosts[i]);
             free(hosts);
@@ -459,11 +411,11 @@ static int start_workers(struct dw_broker *b, struct dw_error *err)
     return rc;
 }
 
-/* Each worker may have one look-up in the pool that takes its time; dialling is not to wait for those. */
+/* Each worker may have two things in the pool that take their time; dialling is not to wait for those. */
 static void widen_pool(int workers)
 {
     char threads[16];
-    snprintf(threads, sizeof threads, "%d", workers + 5 < 1024 ? workers + 5 : 1024);
+    snprintf(threads, sizeof threads, "%d", workers < 500 ? 2 * workers + 5 : 1024);
     setenv("UV_THREADPOOL_SIZE", threads, 0);
 }
 
@@ -527,12 +479,7 @@ static void finish(struct dw_broker *b)
         dw_door_release(&b->doors[i]);
     dw_settings_release(&b->settings);
     dw_shadow_free(&b->shadow);
-    for (struct journal *j = b->journals, *next; j; j = next) {
-        next = j->next;
-        dw_journal_free(&j->journal);
-        free(j->path);
-        free(j);
-    }
+    dw_archive_close(&b->archive);
     free(b->workers);
     dw_identities_free(&b->identities);
     dw_tally_free(&b->tally);

@@ -7,7 +7,6 @@
 #include "net/caller.h"
 #include "net/dial.h"
 #include "net/listener.h"
-#include "zmtp/peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +82,16 @@ void dw_conn_finish_towards(struct dw_conn *conn, struct dw_leg *leg, const char
         conn->deadlines[i] = 0;
 }
 
+void dw_conn_part(struct dw_conn *conn, const char *reason)
+{
+    if (conn->phase >= DW_PHASE_HELD)
+        return;
+    dw_conn_finish_towards(conn, &conn->near, reason);
+    dw_conn_close_leg(&conn->far);
+    if (conn->phase == DW_PHASE_ENDING)
+        dw_conn_deadline(conn, DW_AT_LINGER, LINGER_SECONDS);
+}
+
 void dw_conn_end(struct dw_conn *conn, const char *reason)
 {
     if (conn->phase >= DW_PHASE_HELD)
@@ -91,6 +100,10 @@ void dw_conn_end(struct dw_conn *conn, const char *reason)
         dw_conn_doom(conn, reason);
         return;
     }
+    if (!conn->reason)
+        conn->reason = reason;
+    if (conn->front->farewell && conn->front->farewell(conn, DW_PARTING_EXPIRED))
+        return;
     dw_conn_finish_towards(conn, &conn->far, reason);
     if (conn->phase == DW_PHASE_ENDING)
         conn->near.finishing = conn->near.discarding = true;
@@ -121,6 +134,8 @@ void dw_conn_refused(struct dw_conn *conn, const char *reason)
 
 void dw_conn_drain(struct dw_conn *conn)
 {
+    if (conn->phase <= DW_PHASE_OPEN && conn->front->farewell && conn->front->farewell(conn, DW_PARTING_DRAIN))
+        return;
     if (conn->phase == DW_PHASE_OPEN) {
         /* The client sees the end of our side and leaves; what it has sent until then is still delivered. */
         if (!conn->reason)
@@ -134,8 +149,7 @@ void dw_conn_drain(struct dw_conn *conn)
 
 void dw_conn_open(struct dw_conn *conn)
 {
-    dw_zmtp_peer_open(conn->near.machine);
-    dw_zmtp_peer_open(conn->far.machine);
+    conn->front->opened(conn);
     conn->phase = DW_PHASE_OPEN;
     /* Both may hold what came before: looked at again before the turn ends. */
     conn->near.congested = conn->far.congested = true;
@@ -147,6 +161,24 @@ void dw_conn_open(struct dw_conn *conn)
 
 /* -- effects ------------------------------------------------------------------------------------------- */
 
+/* During traffic: the other side is given what was sent to it, and a client its last words. */
+static void open_closed(struct dw_conn *conn, struct dw_leg *leg)
+{
+    struct dw_leg *other = dw_conn_other(conn, leg);
+    bool is_near = leg == &conn->near;
+    const char *reason = is_near ? "client error" : "backend error";
+    if (!is_near && conn->front->farewell)
+        conn->front->farewell(conn, DW_PARTING_FAR_LOST);
+    if (is_near && conn->front->farewell && !leg->broken && dw_leg_waiting(leg) > 0) {
+        dw_conn_finish_towards(conn, leg, reason);
+        if (other->fd >= 0 && !other->broken)
+            other->finishing = other->discarding = true;
+        return;
+    }
+    dw_conn_finish_towards(conn, other, reason);
+    dw_conn_close_leg(leg);
+}
+
 static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struct dw_error *why)
 {
     struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
@@ -154,16 +186,18 @@ static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struc
     if (why->kind == DW_ERROR_LIMIT)
         dw_tally_add(tally, DW_COUNT_LIMIT_FRAME, 1);
     if (conn->phase == DW_PHASE_OPEN) {
-        dw_conn_log(conn, why->kind == DW_ERROR_CLOSED ? DW_LOG_INFO : DW_LOG_WARN,
-                    is_near ? "client closed for an error" : "backend closed for an error", "why", why->detail);
-        dw_conn_finish_towards(conn, dw_conn_other(conn, leg), is_near ? "client error" : "backend error");
-        dw_conn_close_leg(leg);
+        if (!conn->front->farewell || !conn->reason)
+            dw_conn_log(conn, why->kind == DW_ERROR_CLOSED ? DW_LOG_INFO : DW_LOG_WARN,
+                        is_near ? "client closed for an error" : "backend closed for an error", "why", why->detail);
+        open_closed(conn, leg);
         return;
     }
     if (!is_near) {
-        dw_tally_add(tally, DW_COUNT_BACKEND_FAILED, 1);
-        dw_conn_log(conn, DW_LOG_ERROR, "the far side failed the handshake", "why", why->detail);
-        dw_conn_doom(conn, "the far side failed the handshake");
+        conn->front->far_lost(conn, why);
+        return;
+    }
+    if (conn->front->near_lost) {
+        conn->front->near_lost(conn, why);
         return;
     }
     if (conn->decision && conn->decision->verdict != DW_ALLOW) {
@@ -179,23 +213,12 @@ static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struc
         dw_conn_doom(conn, "handshake failed");
 }
 
-/* PING for a side that knows no commands is answered here; all else goes across. */
-static int pass_frame(struct dw_conn *conn, struct dw_leg *from, struct dw_frame frame, struct dw_error *err)
+static int pass(struct dw_conn *conn, struct dw_leg *from, struct dw_frame frame, struct dw_error *err)
 {
     struct dw_leg *to = dw_conn_other(conn, from);
     if (to->broken || (to->discarding && to->finishing))
         return 0;
-    if ((frame.flags & DW_FRAME_COMMAND) && !dw_zmtp_peer_has_commands(to->machine)) {
-        /* One that does not read what it is sent hears no PONG more: its PINGs must not fill our memory. */
-        if (frame.body.at[2] != 'I' || dw_leg_waiting(from) >= DW_LEG_HIGH)
-            return 0;
-        uint8_t pong[32] = "\4PONG";
-        size_t context = frame.body.len - 7;
-        memcpy(pong + 5, frame.body.at + 7, context);
-        return dw_machine_push(from->machine, (struct dw_frame){DW_FRAME_COMMAND, dw_span_make(pong, 5 + context)},
-                               err);
-    }
-    return dw_machine_push(to->machine, frame, err);
+    return conn->front->pass(conn, from, frame, err);
 }
 
 void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg)
@@ -221,7 +244,7 @@ void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg)
             machine_closed(conn, leg, &fx.why);
         else if (act != DW_DATA)
             conn->front->effect(conn, leg, act, &fx);
-        else if (pass_frame(conn, leg, fx.frame, &err) < 0) {
+        else if (pass(conn, leg, fx.frame, &err) < 0) {
             dw_conn_log(conn, DW_LOG_ERROR, "a message cannot be passed on", "why", err.detail);
             dw_conn_doom(conn, "a message cannot be passed on");
         }
@@ -244,7 +267,7 @@ static bool wants_read(struct dw_conn *conn, struct dw_leg *leg)
     if (leg->discarding || conn->phase >= DW_PHASE_HELD)
         return true;
     if (conn->phase == DW_PHASE_HANDSHAKE)
-        return leg->machine && dw_buf_len(&leg->machine->held) <= DW_ZMTP_HANDSHAKE_BYTES + 16;
+        return leg->machine && dw_buf_len(&leg->machine->held) <= conn->front->handshake_bytes;
     return !leg->congested;
 }
 
@@ -289,6 +312,8 @@ static void release_all(struct dw_conn *conn)
     free(conn->slot);
     dw_address_clear(&conn->backend_address);
     free((void *)(uintptr_t)conn->identity.at);
+    if (conn->own)
+        conn->front->forget(conn);
     dw_settings_release(&conn->settings);
 }
 
@@ -415,13 +440,6 @@ void dw_conn_leave(struct dw_conn *conn)
     dw_conn_arm(conn);
 }
 
-static void far_lost(struct dw_conn *conn)
-{
-    dw_conn_log(conn, DW_LOG_WARN, "the peer closed during the handshake", "awaiting",
-                conn->far.machine ? dw_zmtp_peer_state(conn->far.machine) : "connect");
-    dw_conn_doom(conn, "the peer closed during the handshake");
-}
-
 /* What it means that a leg has ended, in the phase that the connection is in. */
 static void check_ends(struct dw_conn *conn)
 {
@@ -430,12 +448,8 @@ static void check_ends(struct dw_conn *conn)
     case DW_PHASE_HANDSHAKE:
         /* A client that said all it wanted to say, and left, is still joined and heard. */
         if (near->broken || (near->eof && dw_buf_len(&conn->near_meta) == 0)) {
-            const char *state = near->machine ? dw_zmtp_peer_state(near->machine) : "connect";
-            /* It was told what the backend is, and did not answer. */
-            const char *likely = strcmp(state, "ready") == 0 && conn->far_ready
-                                     ? "its socket type does not fit the backend's, or one side has protection and "
-                                       "the other ZMQ_GSSAPI_PLAINTEXT"
-                                     : NULL;
+            const char *state = near->machine ? conn->front->state(conn, near) : "connect";
+            const char *likely = conn->front->likely ? conn->front->likely(conn) : NULL;
             if (!conn->decision || conn->decision->verdict == DW_ALLOW)
                 dw_log(DW_LOG_INFO, "client left during the handshake", "id", conn->id, "listener",
                        conn->listener->name, "peer", conn->peer, "user", conn->user, "awaiting", state, "likely",
@@ -444,10 +458,7 @@ static void check_ends(struct dw_conn *conn)
                 dw_tally_add(dw_broker_tally(conn->worker->broker), DW_COUNT_HANDSHAKE_LOST, 1);
             dw_conn_doom(conn, "client left during the handshake");
         } else if (far->fd >= 0 && (far->eof || far->broken) && !dw_dial_is_under_way(conn)) {
-            if (conn->front->redials)
-                dw_dial_retry(conn, "closed during the handshake");
-            else
-                far_lost(conn);
+            conn->front->far_lost(conn, NULL);
         }
         break;
     case DW_PHASE_OPEN:
@@ -455,6 +466,8 @@ static void check_ends(struct dw_conn *conn)
             dw_conn_finish_towards(conn, far, "client closed");
             dw_conn_close_leg(near);
         } else if (far->eof && !far->congested) {
+            if (conn->front->farewell)
+                conn->front->farewell(conn, DW_PARTING_FAR_LOST);
             dw_conn_finish_towards(conn, near, "backend closed");
             dw_conn_close_leg(far);
         } else if ((near->eof || near->broken || far->eof || far->broken) && !conn->deadlines[DW_AT_LINGER]) {
@@ -505,6 +518,8 @@ static bool must_starve(struct dw_conn *conn, struct dw_leg *leg)
 /* What has arrived is read even if the socket broke after it. */
 static void take_in(struct dw_conn *conn, struct dw_leg *leg)
 {
+    if (conn->front->is_eager && conn->phase == DW_PHASE_HANDSHAKE && leg == &conn->far)
+        dw_leg_acknowledge(leg);
     int got = must_starve(conn, leg) ? 0 : dw_leg_read(leg, conn->worker->scratch, DW_SCRATCH_BYTES);
     if (leg->starved)
         dw_worker_starve(conn->worker);

@@ -25,6 +25,9 @@ enum dw_deadline {
     DW_AT_LINGER, /* an orderly end takes no longer */
     DW_AT_PROGRESS, /* it has got on, or must not go past limits.memory any longer */
     DW_AT_SETTLE, /* the backend has had time to let go of an identity */
+    DW_AT_BACKEND, /* the front's: the backend's answer takes no longer */
+    DW_AT_IDLE, /* the front's: too long without traffic */
+    DW_AT_FAREWELL, /* the front's: its last words take no longer */
     DW_DEADLINES,
 };
 
@@ -36,18 +39,48 @@ enum dw_phase {
     DW_PHASE_DOOMED, /* to be freed as soon as nothing uses it */
 };
 
+/* Why a connection with traffic is to end. */
+enum dw_parting { DW_PARTING_EXPIRED, DW_PARTING_DRAIN, DW_PARTING_FAR_LOST };
+
 /* What one front does differently. */
 struct dw_front_ops {
     enum dw_front front;
     const char *mechanism;
+    size_t handshake_bytes; /* a machine that holds more is not fed before there is traffic */
+    bool is_eager; /* what the far side sends before traffic is acknowledged at once */
     /* The connect hook let it pass: make the near machine.  -1 with `err` told. */
     int (*begin)(struct dw_conn *conn, struct dw_error *err);
     /* An effect other than DW_NEED, DW_DATA and DW_CLOSE. */
     void (*effect)(struct dw_conn *conn, struct dw_leg *leg, enum dw_act act, struct dw_effect *fx);
     /* The far leg's socket is connected: make its machine.  -1: memory is out. */
     int (*connected)(struct dw_conn *conn);
-    /* Whether a far side that is lost during the handshake is dialled again. */
-    bool redials;
+    /* The far side ended before there was traffic: its machine, or (`why` NULL) its socket. */
+    void (*far_lost)(struct dw_conn *conn, const struct dw_error *why);
+    /* There is traffic from now on. */
+    void (*opened)(struct dw_conn *conn);
+    /* What `from` has to pass on.  -1 with `err` told. */
+    int (*pass)(struct dw_conn *conn, struct dw_leg *from, struct dw_frame frame, struct dw_error *err);
+    /* What a leg that has a machine awaits, for a log. */
+    const char *(*state)(const struct dw_conn *conn, const struct dw_leg *leg);
+    /* Out of time before there was traffic: tells the log, and whom it likes. */
+    void (*late)(struct dw_conn *conn);
+    /* All that follow may be NULL. */
+    /* Why, most likely, the client left before there was traffic; NULL when nothing is known. */
+    const char *(*likely)(const struct dw_conn *conn);
+    /* The near machine ended before there was traffic. */
+    void (*near_lost)(struct dw_conn *conn, const struct dw_error *why);
+    /* Milliseconds that a leg may be silent; 0: for ever. */
+    unsigned (*ttl)(const struct dw_leg *leg);
+    /* One of the front's own deadlines has come. */
+    void (*due)(struct dw_conn *conn, enum dw_deadline which);
+    /* Ends with words of its own.  False: there are none to be said, the socket is shut. */
+    bool (*farewell)(struct dw_conn *conn, enum dw_parting why);
+    /* What the front knows, for an event. */
+    void (*describe)(const struct dw_conn *conn, struct dw_event *event);
+    /* The front's word on an admission that is about to be journalled. */
+    void (*hold)(struct dw_conn *conn, struct dw_decision *decision);
+    /* Frees conn->own. */
+    void (*forget)(struct dw_conn *conn);
 };
 extern const struct dw_front_ops dw_front_gateway, dw_front_outbound;
 
@@ -114,6 +147,7 @@ struct dw_conn {
     struct dw_buf first_token;
     int first_progress;
     bool step_wanted;
+    struct dw_xmpp_own *own; /* the xmpp front's; else NULL */
     const char *reason; /* why it ended, for the log and the close hook */
 };
 
@@ -140,6 +174,8 @@ void dw_conn_open(struct dw_conn *conn);
 void dw_conn_end(struct dw_conn *conn, const char *reason);
 /* Ends a connection that was refused for good: held for a while first if its listener says so. */
 void dw_conn_refused(struct dw_conn *conn, const char *reason);
+/* Ends before there was traffic: what waits for the near side is still written, the far side is let go. */
+void dw_conn_part(struct dw_conn *conn, const char *reason);
 /* Ends at once. */
 void dw_conn_doom(struct dw_conn *conn, const char *reason);
 /* Asks it to end by itself: no more is taken in than what is on its way. */

@@ -3,7 +3,6 @@
 #include "net/broker.h"
 #include "net/conn.h"
 #include "net/dial.h"
-#include "zmtp/peer.h"
 
 /* Longer than any broker runs; what a policy says may be longer still. */
 #define LONGEST_SECONDS 1e9
@@ -35,7 +34,8 @@ static void timer_fired(uv_timer_t *timer);
 
 static uint64_t silence_ends(const struct dw_leg *leg)
 {
-    unsigned ttl = leg->machine ? dw_zmtp_peer_ttl(leg->machine) : 0;
+    const struct dw_front_ops *front = leg->conn ? leg->conn->front : NULL;
+    unsigned ttl = leg->machine && front && front->ttl ? front->ttl(leg) : 0;
     return ttl ? leg->heard + ttl : 0;
 }
 
@@ -63,19 +63,11 @@ static void handshake_late(struct dw_conn *conn)
 {
     struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
     dw_tally_add(tally, DW_COUNT_LIMIT_HANDSHAKE, 1);
-    if (conn->decision && conn->decision->verdict == DW_ALLOW)
-        dw_conn_log(conn, DW_LOG_WARN, "handshake out of time",
-                    conn->far_ready ? "awaiting" : "backend_unreachable",
-                    conn->far_ready ? dw_zmtp_peer_state(conn->near.machine) : conn->backend);
-    else if (conn->near.machine && dw_zmtp_peer_is_silent(conn->near.machine))
-        dw_conn_log(conn, DW_LOG_WARN, "client greeted and then stayed silent: most likely it has no ticket",
-                    "service", conn->listener->service);
-    else
-        dw_conn_log(conn, DW_LOG_WARN, "handshake out of time", "awaiting",
-                    conn->near.machine ? dw_zmtp_peer_state(conn->near.machine) : "connect");
+    conn->front->late(conn);
     if (!conn->decision)
         dw_tally_add(tally, DW_COUNT_HANDSHAKE_LOST, 1);
-    dw_conn_doom(conn, "handshake out of time");
+    if (conn->phase == DW_PHASE_HANDSHAKE)
+        dw_conn_doom(conn, "handshake out of time");
 }
 
 static void check_silence(struct dw_conn *conn, struct dw_leg *leg, uint64_t now)
@@ -156,6 +148,9 @@ static void timer_fired(uv_timer_t *timer)
         dw_dial_due(conn);
     if (is_due(conn, DW_AT_PROGRESS, now) && conn->phase < DW_PHASE_DOOMED)
         check_progress(conn);
+    for (int which = DW_AT_BACKEND; which <= DW_AT_FAREWELL; which++)
+        if (is_due(conn, (enum dw_deadline)which, now) && conn->phase <= DW_PHASE_OPEN && conn->front->due)
+            conn->front->due(conn, (enum dw_deadline)which);
     if (is_due(conn, DW_AT_EXPIRY, now) && conn->phase <= DW_PHASE_OPEN) {
         dw_conn_log(conn, DW_LOG_INFO, "ticket or decision expired", NULL, NULL);
         dw_conn_end(conn, "expired");

@@ -7,8 +7,8 @@
 #include "net/desk.h"
 #include "net/dial.h"
 #include "net/ready.h"
+#include "net/zmtp_front.h"
 #include "zmtp/command.h"
-#include "zmtp/peer.h"
 
 #include <stdlib.h>
 
@@ -260,4 +260,26 @@ static void effect(struct dw_conn *conn, struct dw_leg *leg, enum dw_act act, st
         client_ready(conn, fx->meta);
 }
 
-const struct dw_front_ops dw_front_gateway = {DW_FRONT_ZMTP, "GSSAPI", begin, effect, connected, true};
+static void far_lost(struct dw_conn *conn, const struct dw_error *why)
+{
+    if (why)
+        dw_zmtp_front_far_failed(conn, why);
+    else
+        dw_dial_retry(conn, "closed during the handshake");
+}
+
+const struct dw_front_ops dw_front_gateway = {
+    .front = DW_FRONT_ZMTP,
+    .mechanism = "GSSAPI",
+    .handshake_bytes = DW_ZMTP_FRONT_BYTES,
+    .begin = begin,
+    .effect = effect,
+    .connected = connected,
+    .far_lost = far_lost,
+    .opened = dw_zmtp_front_opened,
+    .pass = dw_zmtp_front_pass,
+    .state = dw_zmtp_front_state,
+    .late = dw_zmtp_front_late,
+    .likely = dw_zmtp_front_likely,
+    .ttl = dw_zmtp_front_ttl,
+};

@@ -67,6 +67,12 @@ int dw_leg_read(struct dw_leg *leg, uint8_t *scratch, size_t size)
     return 1;
 }
 
+void dw_leg_acknowledge(const struct dw_leg *leg)
+{
+    int on = 1;
+    setsockopt(leg->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 void dw_leg_break(struct dw_leg *leg)
 {
     int error;

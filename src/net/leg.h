@@ -43,6 +43,8 @@ int dw_leg_open(struct dw_leg *leg, struct dw_conn *conn, uv_loop_t *loop, int f
 int dw_leg_read(struct dw_leg *leg, uint8_t *scratch, size_t size);
 /* The socket is beyond use: nothing is written any more.  What has arrived can still be read; then comes the end. */
 void dw_leg_break(struct dw_leg *leg);
+/* What has arrived is acknowledged without delay, for this once (TCP_QUICKACK does not last). */
+void dw_leg_acknowledge(const struct dw_leg *leg);
 /* Writes what waits; shuts our side when all is written and the leg is finishing. */
 void dw_leg_flush(struct dw_leg *leg);
 /* Polls for what is wanted now. */

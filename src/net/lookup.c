@@ -25,7 +25,7 @@ static enum dw_fulfilment begin(void *arg, struct dw_ask *ask, const struct dw_w
     struct dw_lookup *l = arg;
     struct dw_error err = {0};
     (void)ask, (void)job;
-    if (want->kind == DW_WANT_ROW || want->source)
+    if (want->kind == DW_WANT_ROW || want->kind == DW_WANT_PASSWORD || want->source)
         return DW_FULFIL_NOT_MINE;
     if (want->kind == DW_WANT_SLEEP) {
         l->slept += want->seconds;

@@ -12,8 +12,8 @@
 #include "net/desk.h"
 #include "net/dial.h"
 #include "net/ready.h"
+#include "net/zmtp_front.h"
 #include "zmtp/command.h"
-#include "zmtp/peer.h"
 
 #include <stdlib.h>
 
@@ -235,4 +235,29 @@ static void effect(struct dw_conn *conn, struct dw_leg *leg, enum dw_act act, st
     }
 }
 
-const struct dw_front_ops dw_front_outbound = {DW_FRONT_ZMTP, "NULL", begin, effect, connected, false};
+static void far_lost(struct dw_conn *conn, const struct dw_error *why)
+{
+    if (why) {
+        dw_zmtp_front_far_failed(conn, why);
+        return;
+    }
+    dw_conn_log(conn, DW_LOG_WARN, "the peer closed during the handshake", "awaiting",
+                conn->far.machine ? dw_zmtp_peer_state(conn->far.machine) : "connect");
+    dw_conn_doom(conn, "the peer closed during the handshake");
+}
+
+const struct dw_front_ops dw_front_outbound = {
+    .front = DW_FRONT_ZMTP,
+    .mechanism = "NULL",
+    .handshake_bytes = DW_ZMTP_FRONT_BYTES,
+    .begin = begin,
+    .effect = effect,
+    .connected = connected,
+    .far_lost = far_lost,
+    .opened = dw_zmtp_front_opened,
+    .pass = dw_zmtp_front_pass,
+    .state = dw_zmtp_front_state,
+    .late = dw_zmtp_front_late,
+    .likely = dw_zmtp_front_likely,
+    .ttl = dw_zmtp_front_ttl,
+};

@@ -4,20 +4,29 @@
 #include "net/dns.h"
 #include "net/groups.h"
 #include "policy/ask.h"
+#include "policy/secret.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+/* What the pool does for us, each kind one at a time: NSS may be slow, and a hash takes what it takes. */
+struct lane {
+    uv_work_t work;
+    struct job *queue, *running;
+};
+
 struct job {
     struct job *next; /* of those that wait for the pool */
     struct dw_wants *wants;
+    struct lane *lane; /* NULL: none of the pool's */
     struct dw_ask *ask; /* NULL: nobody waits any more */
     bool is_beginning, is_answered;
     bool is_timed, is_queued;
     struct dw_answer answer;
     uv_timer_t timer;
-    char *user;
+    char *user, *hash;
+    struct dw_buf secret;
 };
 
 struct dw_wants {
@@ -25,8 +34,7 @@ struct dw_wants {
     char **servers;
     struct dw_dns *dns; /* made when it is first asked */
     struct dw_dns *retired;
-    uv_work_t work;
-    struct job *queue, *running;
+    struct lane groups, passwords;
     bool is_closed;
 };
 
@@ -34,6 +42,10 @@ static void free_job(struct job *job)
 {
     dw_answer_clear(&job->answer);
     free(job->user);
+    if (job->hash)
+        dw_wipe(job->hash, strlen(job->hash));
+    free(job->hash);
+    dw_buf_free(&job->secret);
     free(job);
 }
 
@@ -100,56 +112,89 @@ static void sleep_for(struct job *job, double seconds)
     uv_timer_start(&job->timer, passed, (uint64_t)(seconds * 1000), 0);
 }
 
-/* -- groups -------------------------------------------------------------------------------------------------- */
+/* -- the pool ------------------------------------------------------------------------------------------------ */
 
-static void next_groups(struct dw_wants *w);
+static void next_in(struct dw_wants *w, struct lane *lane);
 
-static void look_up(uv_work_t *work)
+/* In the pool. */
+static void work(uv_work_t *work)
 {
-    struct dw_wants *w = work->data;
-    dw_groups_of(w->running->user, &w->running->answer);
+    struct lane *lane = work->data;
+    struct job *job = lane->running;
+    if (job->user) {
+        dw_groups_of(job->user, &job->answer);
+    } else {
+        const struct dw_want want = {
+            .kind = DW_WANT_PASSWORD, .secret = dw_buf_span(&job->secret), .hash = job->hash};
+        dw_secret_answer(&want, &job->answer);
+        job->answer.nanoseconds = 0; /* not of the loop's time */
+    }
 }
 
-static void looked_up(uv_work_t *work, int status)
+static void worked(uv_work_t *work, int status)
 {
-    struct dw_wants *w = work->data;
-    struct job *job = w->running;
-    w->running = NULL;
+    struct lane *lane = work->data;
+    struct job *job = lane->running;
+    lane->running = NULL;
     if (status < 0) {
         dw_answer_fail(&job->answer, "the look-up was given up");
         job->answer.is_fatal = true;
     }
-    next_groups(w);
+    next_in(job->wants, lane);
     deliver(job);
 }
 
-static void next_groups(struct dw_wants *w)
+static void next_in(struct dw_wants *w, struct lane *lane)
 {
-    if (w->running || !w->queue)
+    if (lane->running || !lane->queue)
         return;
-    struct job *job = w->queue;
-    LL_DELETE(w->queue, job);
+    struct job *job = lane->queue;
+    LL_DELETE(lane->queue, job);
     job->is_queued = false;
-    w->running = job;
-    w->work.data = w;
-    if (uv_queue_work(w->loop, &w->work, look_up, looked_up) == 0)
+    lane->running = job;
+    lane->work.data = lane;
+    if (uv_queue_work(w->loop, &lane->work, work, worked) == 0)
         return;
-    w->running = NULL;
+    lane->running = NULL;
     dw_answer_fail(&job->answer, "the look-up cannot be made");
     job->answer.is_fatal = true;
     deliver(job);
 }
 
+static void queue(struct job *job, struct lane *lane)
+{
+    job->lane = lane;
+    job->is_queued = true;
+    LL_APPEND(lane->queue, job);
+    next_in(job->wants, lane);
+}
+
 static void ask_groups(struct job *job, const struct dw_want *want)
 {
-    struct dw_wants *w = job->wants;
-    if (!(job->user = strdup(want->key))) {
+    if ((job->user = strdup(want->key)))
+        queue(job, &job->wants->groups);
+    else
         deliver(job);
-        return;
+}
+
+static void ask_password(struct job *job, const struct dw_want *want)
+{
+    if ((job->hash = strdup(want->hash)) && dw_buf_put(&job->secret, want->secret) == 0)
+        queue(job, &job->wants->passwords);
+    else
+        deliver(job);
+}
+
+static void close_lane(struct lane *lane)
+{
+    struct job *job, *next;
+    LL_FOREACH_SAFE(lane->queue, job, next)
+    {
+        LL_DELETE(lane->queue, job);
+        free_job(job);
     }
-    job->is_queued = true;
-    LL_APPEND(w->queue, job);
-    next_groups(w);
+    if (lane->running)
+        uv_cancel((uv_req_t *)&lane->work);
 }
 
 /* -- the keeper ---------------------------------------------------------------------------------------------- */
@@ -158,7 +203,7 @@ static enum dw_fulfilment begin(void *arg, struct dw_ask *ask, const struct dw_w
                                 void **kept)
 {
     struct dw_wants *w = arg;
-    if (want->kind == DW_WANT_ROW || want->source)
+    if (want->kind == DW_WANT_ROW || (want->source && want->kind != DW_WANT_PASSWORD))
         return DW_FULFIL_NOT_MINE;
     struct job *job = w->is_closed ? NULL : calloc(1, sizeof *job);
     if (!job) {
@@ -171,6 +216,7 @@ static enum dw_fulfilment begin(void *arg, struct dw_ask *ask, const struct dw_w
     switch (want->kind) {
     case DW_WANT_SLEEP: sleep_for(job, want->seconds); break;
     case DW_WANT_GROUPS: ask_groups(job, want); break;
+    case DW_WANT_PASSWORD: ask_password(job, want); break;
     default: resolve(job, want); break;
     }
     job->is_beginning = false;
@@ -191,7 +237,7 @@ static void drop(void *kept)
     if (job->is_timed && !uv_is_closing((uv_handle_t *)&job->timer)) {
         uv_close((uv_handle_t *)&job->timer, timer_closed);
     } else if (job->is_queued) {
-        LL_DELETE(job->wants->queue, job);
+        LL_DELETE(job->lane->queue, job);
         free_job(job);
     }
 }
@@ -238,17 +284,11 @@ int dw_wants_servers(struct dw_wants *w, char *const *servers)
 
 void dw_wants_close(struct dw_wants *w)
 {
-    struct job *job, *next;
     w->is_closed = true;
     dw_dns_retire(&w->dns, NULL);
     dw_dns_end_all(&w->retired);
-    LL_FOREACH_SAFE(w->queue, job, next)
-    {
-        LL_DELETE(w->queue, job);
-        free_job(job);
-    }
-    if (w->running)
-        uv_cancel((uv_req_t *)&w->work);
+    close_lane(&w->groups);
+    close_lane(&w->passwords);
 }
 
 void dw_wants_free(struct dw_wants **wants)

@@ -1,5 +1,6 @@
-/* Fulfils what policies wait for, on a loop: DNS, time, the system's groups (asked in the pool, one at a time, since
- * what NSS asks may be slow).  It belongs to the loop's thread. */
+/* Fulfils what policies wait for, on a loop: DNS, time; and in the pool, one at a time of each, the system's groups, since
+ * what NSS asks may be slow, and whether a password is right, since a hash is slow by design.  It belongs to the loop's
+ * thread. */
 #ifndef DW_NET_WANTS_H
 #define DW_NET_WANTS_H
 

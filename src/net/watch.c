@@ -14,7 +14,7 @@ enum { EVERY_MS = 500, DEPTH = 3 };
 struct dw_watch {
     uv_timer_t timer;
     uv_work_t work;
-    bool is_looking;
+    bool is_looking, is_closed;
     void (*changed)(void *arg);
     void *arg;
     struct dw_config *config; /* held */
@@ -100,7 +100,7 @@ static void looked(uv_work_t *work, int status)
     bool is_current = w->looked_at == w->config;
     w->is_looking = false;
     dw_config_release(&w->looked_at);
-    if (status < 0 || !is_current || w->seen == 0)
+    if (status < 0 || w->is_closed || !is_current || w->seen == 0)
         return;
     bool stands = w->seen == w->last;
     w->last = w->seen;
@@ -152,6 +152,12 @@ void dw_watch_files(struct dw_watch *w, struct dw_config *config)
         w->known = config->reload_on_change ? sum_of(config) : 0;
     w->config = dw_config_hold(config);
     dw_config_release(&old);
+}
+
+void dw_watch_close(struct dw_watch *w)
+{
+    w->is_closed = true;
+    uv_close((uv_handle_t *)&w->timer, NULL);
 }
 
 void dw_watch_free(struct dw_watch **watch)

@@ -18,6 +18,7 @@ struct dw_watch *dw_watch_new(uv_loop_t *loop, void (*changed)(void *arg), void 
 void dw_watch_mark(struct dw_watch *watch);
 /* What is watched from now on; another holder of `config`. */
 void dw_watch_files(struct dw_watch *watch, struct dw_config *config);
+void dw_watch_close(struct dw_watch *watch); /* the loop is to end; nothing is told any more */
 void dw_watch_free(struct dw_watch **watch); /* after the loop's end */
 
 #endif

@@ -12,57 +12,6 @@
 
 #define STARVE_MS 20
 
-struct dw_settings *dw_settings_hold(struct dw_settings *settings)
-{
-    atomic_fetch_add(&settings->holders, 1);
-    return settings;
-}
-
-void dw_settings_release(struct dw_settings **settings)
-{
-    struct dw_settings *s = *settings;
-    *settings = NULL;
-    if (!s || atomic_fetch_sub(&s->holders, 1) > 1)
-        return;
-    dw_config_release(&s->config);
-    free(s);
-}
-
-/* -- offices ---------------------------------------------------------------------------------------------- */
-
-struct dw_office *dw_office_new(struct dw_host *taken)
-{
-    struct dw_office *office = calloc(1, sizeof *office);
-    if (office)
-        office->host = taken;
-    return office;
-}
-
-static void close_if_idle(struct dw_office *office)
-{
-    if (office->asks > 0 || !office->retired)
-        return;
-    dw_host_free(&office->host);
-    free(office);
-}
-
-void dw_office_enter(struct dw_office *office)
-{
-    office->asks++;
-}
-
-void dw_office_leave(struct dw_office *office)
-{
-    office->asks--;
-    close_if_idle(office);
-}
-
-void dw_office_retire(struct dw_office *office)
-{
-    office->retired = true;
-    close_if_idle(office);
-}
-
 /* -- posts ------------------------------------------------------------------------------------------------ */
 
 void dw_worker_post(struct dw_worker *worker, struct dw_post *post)

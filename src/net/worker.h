@@ -6,12 +6,10 @@
 #ifndef DW_NET_WORKER_H
 #define DW_NET_WORKER_H
 
-#include "auth/journal.h"
-#include "config/config.h"
 #include "gss/cred.h"
 #include "net/identity.h"
+#include "net/office.h"
 #include "net/tally.h"
-#include "policy/ask.h"
 
 #include <uv.h>
 
@@ -24,23 +22,6 @@ struct dw_reception;
 struct dw_wants;
 struct dw_worker;
 struct dw_zapsock;
-
-/* A configuration in force, with what was opened for it.  Counted; any thread may hold and release. */
-struct dw_settings {
-    _Atomic int holders;
-    struct dw_config *config;
-    struct dw_journal *journal; /* borrowed from the broker; NULL: none is kept */
-    long connections; /* limits.connections, as far as descriptors go */
-};
-struct dw_settings *dw_settings_hold(struct dw_settings *settings);
-void dw_settings_release(struct dw_settings **settings);
-
-/* A policy host and the questions that are still with it. */
-struct dw_office {
-    struct dw_host *host;
-    int asks;
-    bool retired;
-};
 
 struct dw_post {
     struct dw_post *next;
@@ -84,12 +65,6 @@ int dw_worker_adopt(struct dw_worker *worker, struct dw_settings *settings, stru
 void dw_worker_drain(struct dw_worker *worker);
 /* Ends every connection at once; the thread ends. */
 void dw_worker_stop(struct dw_worker *worker);
-
-struct dw_office *dw_office_new(struct dw_host *taken);
-void dw_office_enter(struct dw_office *office);
-/* Ends one question; a retired office goes with its last. */
-void dw_office_leave(struct dw_office *office);
-void dw_office_retire(struct dw_office *office);
 
 /* The listener of that name in the settings for new connections; NULL when there is none any more. */
 const struct dw_listener_config *dw_worker_listener(struct dw_worker *worker, const char *name);

@@ -1,17 +1,16 @@
 /* ZAP over ipc and tcp: see zapsock.h. */
 #include "net/zapsock.h"
 
-#include "net/admit.h"
 #include "net/broker.h"
 #include "net/caller.h"
 #include "net/leg.h"
+#include "net/zapasks.h"
 #include "zap/zap.h"
 #include "zmtp/command.h"
 #include "zmtp/peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -24,21 +23,6 @@ enum {
     DRAIN_READS = 256
 };
 
-struct question {
-    struct question *prev, *next;
-    struct dw_zapsock *from;
-    struct dw_settings *settings;
-    struct dw_office *office;
-    struct dw_ask *ask; /* while its policy waits for something */
-    struct dw_buf message;
-    struct dw_zap_request request; /* borrows from `message` */
-    struct dw_event event; /* borrows from `request` */
-    char id[24];
-    uint64_t started; /* microseconds */
-    uint64_t due; /* loop time */
-    bool is_open; /* in its connection's list */
-};
-
 struct dw_zapsock {
     struct dw_leg leg; /* first: its poll handle leads back here */
     struct dw_zapsock *prev, *next; /* of the worker's */
@@ -49,8 +33,7 @@ struct dw_zapsock {
     char id[24];
     struct dw_buf message; /* the frames that have come of the next one */
     bool is_skipping; /* it has grown too long: its other frames are thrown away */
-    struct question *open, *spent; /* spent: to be freed when nothing of them is in use */
-    int open_count;
+    struct dw_zapasks asks;
     uint64_t deadline, armed; /* loop time; 0: none */
     uv_timer_t timer;
     int handles, depth;
@@ -59,13 +42,6 @@ struct dw_zapsock {
 
 static void timer_fired(uv_timer_t *timer);
 static void ready(uv_poll_t *poll, int status, int events);
-
-static long long clock_now(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
 
 static void log_of(const struct dw_zapsock *z, enum dw_log_level level, const char *what, const char *why)
 {
@@ -80,46 +56,6 @@ static void doom(struct dw_zapsock *z, enum dw_log_level level, const char *what
 }
 
 /* -- questions ------------------------------------------------------------------------------------------- */
-
-static void free_question(struct question *q)
-{
-    if (q->ask)
-        dw_ask_cancel(&q->ask);
-    if (q->office)
-        dw_office_leave(q->office);
-    dw_settings_release(&q->settings);
-    dw_buf_free(&q->message);
-    free(q);
-}
-
-static void free_spent(struct dw_zapsock *z)
-{
-    struct question *q, *next;
-    DL_FOREACH_SAFE(z->spent, q, next)
-    {
-        DL_DELETE(z->spent, q);
-        free_question(q);
-    }
-}
-
-static void reply(struct question *q, enum dw_zap_status status, const struct dw_decision *d)
-{
-    struct dw_zapsock *z = q->from;
-    struct dw_buf message = {0};
-    struct dw_error err = {0};
-    struct dw_span frame;
-    if (z->is_doomed)
-        return;
-    int rc = dw_zap_reply(&message, &q->request, status, d);
-    struct dw_reader frames = dw_reader_make(dw_buf_span(&message));
-    while (rc == 0 && dw_zap_next(&frames, &frame)) {
-        unsigned flags = dw_reader_left(&frames) > 0 ? DW_FRAME_MORE : 0;
-        rc = dw_machine_push(z->leg.machine, (struct dw_frame){flags, frame}, &err);
-    }
-    dw_buf_free(&message);
-    if (rc < 0)
-        doom(z, DW_LOG_ERROR, "a ZAP reply cannot be sent", "out of memory");
-}
 
 static void enter(struct dw_zapsock *z)
 {
@@ -137,82 +73,26 @@ static void leave_soon(struct dw_zapsock *z)
 
 static void leave(struct dw_zapsock *z);
 
-static void answered(void *arg, const struct dw_decision *decision)
+static void reply(void *arg, const struct dw_span *message)
 {
-    struct question *q = arg;
-    struct dw_zapsock *z = q->from;
+    struct dw_zapsock *z = arg;
     struct dw_error err = {0};
-    /* The callee may change what it is given, and so may we: it is cleared right after. */
-    struct dw_decision *d = (struct dw_decision *)(uintptr_t)decision;
-    q->ask = NULL;
+    struct dw_span frame;
+    int rc = message ? 0 : -1;
+    struct dw_reader frames = dw_reader_make(message ? *message : DW_SPAN_NONE);
     enter(z);
-    d->took_us = (uint64_t)clock_now(CLOCK_MONOTONIC) - q->started;
-    bool fits = dw_zap_check(d, &err) == 0;
-    if (!fits)
-        dw_decision_refuse(d, DW_TEMPORARY, "%s", err.detail);
-    dw_admit_record(z->worker->broker, q->settings->journal, &q->event, d);
-    reply(q, fits ? dw_zap_status_of(d) : DW_ZAP_INTERNAL, d);
-    if (q->is_open) {
-        DL_DELETE(z->open, q);
-        z->open_count--;
-        DL_APPEND(z->spent, q);
+    while (rc == 0 && !z->is_doomed && dw_zap_next(&frames, &frame)) {
+        unsigned flags = dw_reader_left(&frames) > 0 ? DW_FRAME_MORE : 0;
+        rc = dw_machine_push(z->leg.machine, (struct dw_frame){flags, frame}, &err);
     }
+    if (rc < 0)
+        doom(z, DW_LOG_ERROR, "a ZAP reply cannot be sent", "out of memory");
     leave_soon(z);
 }
 
-static void ask(struct question *q)
+static void malformed(void *arg, const char *why)
 {
-    struct dw_zapsock *z = q->from;
-    struct dw_worker *w = z->worker;
-    snprintf(q->id, sizeof q->id, "%08x.%d.%llx", dw_broker_salt(w->broker), w->index,
-             (unsigned long long)++w->next_number);
-    q->event.id = q->id;
-    q->event.time = clock_now(CLOCK_REALTIME);
-    q->event.listener = z->listener;
-    q->started = (uint64_t)clock_now(CLOCK_MONOTONIC);
-    q->due = dw_worker_now(w) + (uint64_t)(q->settings->config->limits.decision_seconds * 1000);
-    q->office = w->office;
-    dw_office_enter(q->office);
-    q->ask = dw_ask_start(q->office->host, &q->event, DW_STAGE_MAP, answered, q);
-    if (!q->ask) {
-        free_question(q);
-        return;
-    }
-    q->is_open = true;
-    DL_APPEND(z->open, q);
-    z->open_count++;
-}
-
-static void malformed(struct dw_zapsock *z, const char *why)
-{
-    dw_tally_add(dw_broker_tally(z->worker->broker), DW_COUNT_ZAP_MALFORMED, 1);
-    log_of(z, DW_LOG_WARN, "malformed ZAP request", why);
-}
-
-static void take_message(struct dw_zapsock *z)
-{
-    struct dw_error err = {0};
-    struct question *q = calloc(1, sizeof *q);
-    if (!q) {
-        doom(z, DW_LOG_ERROR, "a ZAP request cannot be taken", "out of memory");
-        return;
-    }
-    q->from = z;
-    q->settings = dw_settings_hold(z->worker->settings);
-    q->message = z->message;
-    z->message = (struct dw_buf){.meter = q->message.meter};
-    switch (dw_zap_parse(&q->request, dw_buf_span(&q->message), &err)) {
-    case DW_ZAP_SOUND:
-        dw_zap_describe(&q->request, &q->event);
-        ask(q);
-        return;
-    case DW_ZAP_MALFORMED:
-        malformed(z, err.detail);
-        reply(q, DW_ZAP_INTERNAL, NULL);
-        break;
-    case DW_ZAP_SENSELESS: malformed(z, err.detail); break;
-    }
-    free_question(q);
+    log_of(arg, DW_LOG_WARN, "malformed ZAP request", why);
 }
 
 /* -- what comes in ---------------------------------------------------------------------------------------- */
@@ -239,14 +119,16 @@ static void take_frame(struct dw_zapsock *z, struct dw_frame frame)
     if (!z->is_skipping && dw_buf_len(&z->message) + 4 + frame.body.len > DW_ZAP_BYTES) {
         z->is_skipping = true;
         dw_buf_free(&z->message);
+        dw_tally_add(dw_broker_tally(z->worker->broker), DW_COUNT_ZAP_MALFORMED, 1);
         malformed(z, "it is too long");
     }
-    if (!z->is_skipping && dw_zap_put(&z->message, frame.body) < 0)
-        doom(z, DW_LOG_ERROR, "a ZAP request cannot be taken", "out of memory");
-    else if (frame.flags & DW_FRAME_MORE)
+    int rc = z->is_skipping ? 0 : dw_zap_put(&z->message, frame.body);
+    if (rc == 0 && (frame.flags & DW_FRAME_MORE))
         return;
-    else if (!z->is_skipping)
-        take_message(z);
+    if (rc == 0 && !z->is_skipping)
+        rc = dw_zapasks_take(&z->asks, &z->message);
+    if (rc < 0)
+        doom(z, DW_LOG_ERROR, "a ZAP request cannot be taken", "out of memory");
     z->is_skipping = false;
 }
 
@@ -267,7 +149,7 @@ static void join(struct dw_zapsock *z, struct dw_span meta)
 
 static bool has_room(const struct dw_zapsock *z)
 {
-    return z->open_count < MOST_OPEN && dw_leg_waiting(&z->leg) < REPLIES_HIGH;
+    return z->asks.open_count < MOST_OPEN && dw_leg_waiting(&z->leg) < REPLIES_HIGH;
 }
 
 static void pump(struct dw_zapsock *z)
@@ -297,7 +179,7 @@ static void take_in(struct dw_zapsock *z)
 static void ready(uv_poll_t *poll, int status, int events)
 {
     struct dw_zapsock *z = poll->data;
-    free_spent(z);
+    dw_zapasks_sweep(&z->asks);
     enter(z);
     if (status < 0)
         z->leg.eof = z->leg.broken = true;
@@ -311,16 +193,11 @@ static void ready(uv_poll_t *poll, int status, int events)
 static void timer_fired(uv_timer_t *timer)
 {
     struct dw_zapsock *z = timer->data;
-    struct question *q, *next;
     uint64_t now = dw_worker_now(z->worker);
-    free_spent(z);
+    dw_zapasks_sweep(&z->asks);
     z->armed = 0;
     enter(z);
-    DL_FOREACH_SAFE(z->open, q, next)
-    {
-        if (q->due <= now)
-            dw_ask_expire(&q->ask);
-    }
+    dw_zapasks_expire(&z->asks, now);
     if (z->deadline && z->deadline <= now)
         doom(z, z->is_joined ? DW_LOG_INFO : DW_LOG_WARN,
              z->is_joined ? "ZAP forwarder left" : "handshake out of time", NULL);
@@ -335,7 +212,7 @@ static void closed(uv_handle_t *handle)
     if (--z->handles > 0)
         return;
     struct dw_worker *worker = z->worker;
-    free_spent(z);
+    dw_zapasks_sweep(&z->asks);
     dw_machine_free(&z->leg.machine);
     free(z->listener);
     free(z);
@@ -345,12 +222,7 @@ static void closed(uv_handle_t *handle)
 static void take_down(struct dw_zapsock *z)
 {
     struct dw_tally *tally = dw_broker_tally(z->worker->broker);
-    struct question *q, *next;
-    DL_FOREACH_SAFE(z->open, q, next)
-    {
-        DL_DELETE(z->open, q);
-        free_question(q);
-    }
+    dw_zapasks_cancel(&z->asks);
     dw_buf_free(&z->message);
     dw_tally_add(tally, DW_COUNT_BYTES_IN, z->leg.bytes_in);
     dw_tally_add(tally, DW_COUNT_BYTES_OUT, z->leg.bytes_out);
@@ -360,12 +232,12 @@ static void take_down(struct dw_zapsock *z)
     uv_close((uv_handle_t *)&z->timer, closed);
 }
 
-/* Questions come in the order in which they are due; a timer that fires early looks again. */
+/* A timer that fires early looks again. */
 static void arm(struct dw_zapsock *z)
 {
-    uint64_t due = z->deadline, now = dw_worker_now(z->worker);
-    if (z->open && (!due || z->open->due < due))
-        due = z->open->due;
+    uint64_t due = z->deadline, first = dw_zapasks_due(&z->asks), now = dw_worker_now(z->worker);
+    if (first && (!due || first < due))
+        due = first;
     if (!due || (z->armed && z->armed <= due))
         return;
     z->armed = due;
@@ -382,7 +254,7 @@ static void leave(struct dw_zapsock *z)
         pump(z);
         dw_leg_flush(&z->leg);
     }
-    if (z->is_draining && !z->leg.finishing && z->open_count == 0 && !z->is_stalled) {
+    if (z->is_draining && !z->leg.finishing && z->asks.open_count == 0 && !z->is_stalled) {
         z->leg.finishing = z->leg.discarding = true;
         z->deadline = dw_worker_now(z->worker) + LINGER_MS;
         dw_leg_flush(&z->leg);
@@ -421,7 +293,7 @@ static void each(struct dw_worker *worker, void (*what)(struct dw_zapsock *z))
     struct dw_zapsock *z, *next;
     DL_FOREACH_SAFE(worker->zapsocks, z, next)
     {
-        free_spent(z);
+        dw_zapasks_sweep(&z->asks);
         enter(z);
         what(z);
         leave(z);
@@ -490,6 +362,20 @@ void dw_zapsock_new(struct dw_worker *worker, const struct dw_listener_config *l
     z->worker = worker;
     z->caller = caller;
     z->message.meter = dw_tally_meter(tally);
+    z->asks.with = (struct dw_zapasks_with){
+        .loop = &worker->loop,
+        .settings = &worker->settings,
+        .office = &worker->office,
+        .tally = tally,
+        .shadow = dw_broker_shadow(worker->broker),
+        .salt = dw_broker_salt(worker->broker),
+        .index = worker->index,
+        .next_number = &worker->next_number,
+        .listener = z->listener,
+        .arg = z,
+        .reply = reply,
+        .malformed = malformed,
+    };
     snprintf(z->id, sizeof z->id, "%08x.%d.%llx", dw_broker_salt(worker->broker), worker->index,
              (unsigned long long)++worker->next_number);
     uv_timer_init(&worker->loop, &z->timer);

@@ -10,12 +10,12 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define TYPE "durward.a2l.rules"
 
 struct object {
     struct dw_a2l *a2l;
-    enum dw_a2l_dialect dialect;
     struct dw_buf user;
     struct dw_a2l_report report;
     struct dw_a2l_findings findings;
@@ -166,10 +166,9 @@ static void read_names(lua_State *L, struct dw_a2l_options *options)
     /* The table of names and the list stay on the stack until the rules are compiled. */
 }
 
-static void read_options(lua_State *L, int index, struct dw_a2l_options *options)
+static void check_options(lua_State *L, int index, const char *function, const char *const known[])
 {
-    static const char *const known[] = {"dialect", "default_realm", "names", NULL};
-    static const char *const dialects[] = {"mit", "hadoop", "hadoop-mit", NULL};
+    luaL_checktype(L, index, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_tolstring(L, -2, NULL);
         bool found = false;
@@ -177,10 +176,17 @@ static void read_options(lua_State *L, int index, struct dw_a2l_options *options
             found = found || !strcmp(key, known[i]);
         if (!found) {
             const char *nearest = dw_text_nearest(key, known);
-            luaL_error(L, "a2l.compile: unknown option '%s'%s%s%s", key, nearest ? ", did you mean '" : "",
+            luaL_error(L, "a2l.%s: unknown option '%s'%s%s%s", function, key, nearest ? ", did you mean '" : "",
                        nearest ? nearest : "", nearest ? "'?" : "");
         }
     }
+}
+
+static void read_options(lua_State *L, int index, struct dw_a2l_options *options)
+{
+    static const char *const known[] = {"dialect", "default_realm", "names", NULL};
+    static const char *const dialects[] = {"mit", "hadoop", "hadoop-mit", NULL};
+    check_options(L, index, "compile", known);
     if (lua_getfield(L, index, "dialect") != LUA_TNIL) {
         int dialect = lua_type(L, -1) == LUA_TSTRING ? dw_a2l_dialect_parse(lua_tostring(L, -1)) : -1;
         if (dialect < 0) {
@@ -242,14 +248,11 @@ static int compile(lua_State *L)
     enum dw_a2l_code code;
     size_t count;
     lua_settop(L, 2);
-    if (!lua_isnil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
+    if (!lua_isnil(L, 2))
         read_options(L, 2, &options);
-    }
     struct dw_span *rules = read_rules(L, 1, options.dialect, &count);
     struct object *o = push_object(L);
     uint64_t since = dw_budget_clock();
-    o->dialect = options.dialect;
     o->a2l = dw_a2l_compile(rules, count, &options, &code, &err);
     charge(L, since);
     note_findings(L, o);
@@ -269,16 +272,52 @@ static const char *beside_caller(lua_State *L, const char *path)
     return lua_pushfstring(L, "%s%s", lua_tostring(L, -1), path);
 }
 
+static const char *check_path(lua_State *L, int index)
+{
+    luaL_checktype(L, index, LUA_TSTRING);
+    luaL_argcheck(L, strlen(lua_tostring(L, index)) == lua_rawlen(L, index), index,
+                  "a path without NUL octets expected");
+    return beside_caller(L, lua_tostring(L, index));
+}
+
 static int from_krb5_conf(lua_State *L)
 {
     struct dw_error err = {0};
     enum dw_a2l_code code;
-    luaL_checktype(L, 1, LUA_TSTRING);
-    luaL_argcheck(L, strlen(lua_tostring(L, 1)) == lua_rawlen(L, 1), 1, "a path without NUL octets expected");
-    const char *path = beside_caller(L, lua_tostring(L, 1));
+    const char *path = check_path(L, 1);
     struct object *o = push_object(L);
     uint64_t since = dw_budget_clock();
     o->a2l = dw_a2l_from_krb5_conf(path, &code, &err);
+    charge(L, since);
+    note_findings(L, o);
+    return o->a2l ? 1 : fail(L, code, &err);
+}
+
+/* from_core_site(path [, { default_realm = "R" or krb5_conf = "/etc/krb5.conf" }]) */
+static int from_core_site(lua_State *L)
+{
+    static const char *const known[] = {"default_realm", "krb5_conf", NULL};
+    static const char standard[] = "/etc/krb5.conf";
+    struct dw_a2l_site options = {.krb5_conf = access(standard, R_OK) == 0 ? standard : NULL};
+    struct dw_error err = {0};
+    enum dw_a2l_code code;
+    lua_settop(L, 2);
+    const char *path = check_path(L, 1);
+    if (!lua_isnil(L, 2)) {
+        check_options(L, 2, "from_core_site", known);
+        for (size_t i = 0; known[i]; i++) {
+            int type = lua_getfield(L, 2, known[i]);
+            if (type != LUA_TNIL && type != LUA_TSTRING)
+                luaL_error(L, "a2l.from_core_site: %s is a %s, not a string", known[i], luaL_typename(L, -1));
+        }
+        if (!lua_isnil(L, -2))
+            options.default_realm = span_at(L, -2);
+        if (!lua_isnil(L, -1))
+            options.krb5_conf = check_path(L, -1);
+    }
+    struct object *o = push_object(L);
+    uint64_t since = dw_budget_clock();
+    o->a2l = dw_a2l_from_core_site(path, &options, &code, &err);
     charge(L, since);
     note_findings(L, o);
     return o->a2l ? 1 : fail(L, code, &err);
@@ -419,7 +458,7 @@ static int to_string(lua_State *L)
 {
     struct object *o = luaL_checkudata(L, 1, TYPE);
     lua_pushfstring(L, TYPE ": %d rules (%s)", o->a2l ? (int)dw_a2l_count(o->a2l) : 0,
-                    dw_a2l_dialect_word(o->dialect));
+                    o->a2l ? dw_a2l_dialect_word(dw_a2l_dialect_of(o->a2l)) : "closed");
     return 1;
 }
 
@@ -442,7 +481,8 @@ static int index_of(lua_State *L)
 
 int dw_lua_open_a2l(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"compile", compile}, {"from_krb5_conf", from_krb5_conf}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"compile", compile}, {"from_krb5_conf", from_krb5_conf}, {"from_core_site", from_core_site}, {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__index", index_of},
         {"__gc", collect},

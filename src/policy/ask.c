@@ -301,7 +301,7 @@ static void fail(struct dw_ask *ask, bool yielded)
         lua_resetthread(co);
 }
 
-/* The end. */
+/* The end.  The event may be gone: it is not looked at. */
 
 static void release(struct dw_ask *ask)
 {
@@ -309,7 +309,6 @@ static void release(struct dw_ask *ask)
         ask->host->keeper.drop(ask->job);
     dw_ask_forget_want(ask);
     dw_answer_clear(&ask->answer);
-    ask->event->user = ask->user;
     free(ask->mapped);
     free(ask->why);
     dw_decision_clear(&ask->d);
@@ -489,6 +488,7 @@ void dw_ask_cancel(struct dw_ask **ask)
         (*ask)->box->event = NULL;
     (*ask)->box = NULL;
     give_thread(*ask, false);
+    (*ask)->event->user = (*ask)->user;
     release(*ask);
     *ask = NULL;
 }

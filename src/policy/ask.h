@@ -9,7 +9,8 @@
  * What a hook waits for is fulfilled by the host's keeper (want.h).  Neither the clock of the script's budget nor the
  * host stands in its way meanwhile: other questions are asked; its instructions are counted on.
  *
- * The event must stay as it is until `done` has been called.  For CONNECT and REALM a decision with
+ * The event must stay as it is until `done` is called, and may end in it.  Its `user` is then who was mapped, and belongs
+ * to the question: it is gone once `done` has returned.  For CONNECT and REALM a decision with
  * verdict DW_ALLOW means "go on". */
 #ifndef DW_POLICY_ASK_H
 #define DW_POLICY_ASK_H

@@ -27,7 +27,8 @@ struct dw_ask {
     bool waits, is_kept; /* kept: the keeper has a job for it */
     void *job;
     struct dw_want want;
-    char *want_source, *want_key, *want_at;
+    char *want_source, *want_key, *want_at, *want_hash;
+    struct dw_buf want_secret;
     lua_KContext ticket;
     struct dw_answer answer;
     struct dw_budget_rest rest;

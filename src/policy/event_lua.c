@@ -207,6 +207,8 @@ static int secret_equals(lua_State *L)
         return luaL_error(L, "equals is asked of the secret: password:equals(text)");
     const char *text = luaL_checklstring(L, 2, &len);
     const struct dw_span *secret = dw_field_at(live(L, part->box), part->field);
+    if (secret->at == dw_secret_unknown)
+        return luaL_error(L, "the password is not known: it stands in no journal");
     size_t least = len < secret->len ? len : secret->len;
     bool same = CRYPTO_memcmp(text, secret->at, least) == 0;
     lua_pushboolean(L, same && len == secret->len);
@@ -230,7 +232,7 @@ static int secret_verify(lua_State *L)
     struct dw_span secret = dw_lua_to_secret(L, 1);
     if (!secret.at)
         return luaL_error(L, "verify is asked of the secret: password:verify(hash)");
-    return dw_lua_verify(L, secret, 2);
+    return dw_lua_verify_secret(L, secret, 2);
 }
 
 static int secret_index(lua_State *L)

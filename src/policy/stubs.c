@@ -20,6 +20,8 @@ static enum dw_fulfilment begin(void *arg, struct dw_ask *ask, const struct dw_w
         s->slept += want->seconds;
     } else if (failed) {
         dw_answer_fail(answer, "%s", failed);
+    } else if (want->kind == DW_WANT_PASSWORD) {
+        how = DW_FULFIL_NOT_MINE;
     } else if (want->kind == DW_WANT_SLEEP) {
         s->slept += want->seconds;
         answer->value = json_true();

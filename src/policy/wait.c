@@ -1,5 +1,6 @@
 /* What a question in flight waits for, and what it was told. */
 #include "policy/asking.h"
+#include "policy/secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,11 @@ void dw_ask_forget_want(struct dw_ask *ask)
     free(ask->want_source);
     free(ask->want_key);
     free(ask->want_at);
-    ask->want_source = ask->want_key = ask->want_at = NULL;
+    if (ask->want_hash)
+        dw_wipe(ask->want_hash, strlen(ask->want_hash));
+    free(ask->want_hash);
+    dw_buf_free(&ask->want_secret);
+    ask->want_source = ask->want_key = ask->want_at = ask->want_hash = NULL;
     ask->waits = false;
 }
 
@@ -29,10 +34,14 @@ int dw_ask_want(struct dw_host *host, const struct dw_want *want, const char *at
     dw_answer_clear(&ask->answer);
     ask->want = *want;
     if (dw_decision_set(&ask->want_source, want->source) < 0 || dw_decision_set(&ask->want_key, want->key) < 0 ||
-        dw_decision_set(&ask->want_at, at) < 0)
+        dw_decision_set(&ask->want_at, at) < 0 || dw_decision_set(&ask->want_hash, want->hash) < 0 ||
+        (want->secret.at != dw_secret_unknown && dw_buf_put(&ask->want_secret, want->secret) < 0))
         return dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
     ask->want.source = ask->want_source;
     ask->want.key = ask->want_key;
+    ask->want.hash = ask->want_hash;
+    if (want->secret.at != dw_secret_unknown)
+        ask->want.secret = dw_buf_span(&ask->want_secret);
     ask->waits = true;
     *ticket = ask->ticket = ++host->tickets;
     return 0;
@@ -92,7 +101,9 @@ enum dw_fulfilment dw_ask_fulfil(struct dw_ask *ask)
     enum dw_fulfilment how = DW_FULFIL_NOT_MINE;
     if (keeper->begin)
         how = keeper->begin(keeper->arg, ask, &ask->want, &ask->answer, &ask->job);
-    if (how == DW_FULFIL_NOT_MINE) {
+    if (how == DW_FULFIL_NOT_MINE && ask->want.kind == DW_WANT_PASSWORD) {
+        dw_secret_answer(&ask->want, &ask->answer);
+    } else if (how == DW_FULFIL_NOT_MINE) {
         dw_answer_fail(&ask->answer, "nobody here fulfils what a policy waits for");
         ask->answer.is_fatal = true;
     }

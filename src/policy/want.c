@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const words[] = {"A", "AAAA", "TXT", "SRV", "sleep", "groups", "roster"};
+static const char *const words[] = {"A", "AAAA", "TXT", "SRV", "sleep", "groups", "roster", "password"};
 enum { WORDS = sizeof words / sizeof *words };
 
 const char *dw_want_word(const struct dw_want *want, char *into, size_t size)

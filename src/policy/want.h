@@ -7,6 +7,7 @@
  *   A, AAAA   ["192.0.2.7", ..]                    groups    ["staff", ..]
  *   TXT       ["EXAMPLE.COM", ..]                  roster    {..}, or null when the key is not in it
  *   SRV       [{"target":"kdc.example.com","port":88,"priority":0,"weight":0}, ..]       sleep   true
+ *   password  true or false: whether it is the one of a hash.  Neither stands in the trace
  *
  * A keeper belongs to the thread of its hosts and outlives their last question. */
 #ifndef DW_POLICY_WANT_H
@@ -18,24 +19,41 @@
 
 struct dw_ask;
 
-enum dw_want_kind { DW_WANT_A, DW_WANT_AAAA, DW_WANT_TXT, DW_WANT_SRV, DW_WANT_SLEEP, DW_WANT_GROUPS, DW_WANT_ROW };
+enum dw_want_kind {
+    DW_WANT_A,
+    DW_WANT_AAAA,
+    DW_WANT_TXT,
+    DW_WANT_SRV,
+    DW_WANT_SLEEP,
+    DW_WANT_GROUPS,
+    DW_WANT_ROW,
+    DW_WANT_PASSWORD
+};
 
 struct dw_want {
     enum dw_want_kind kind;
-    const char *source; /* the roster's name; the file of groups, NULL: the system's; else NULL */
+    const char
+        *source; /* the roster's name; the file of groups, NULL: the system's; the file of users; else NULL */
     const char *key; /* the name, the user, the seconds as text */
     double seconds; /* SLEEP */
+    struct dw_span
+        secret; /* PASSWORD, to be wiped where it is copied; what dw_secret_unknown points at: not known */
+    const char *hash; /* PASSWORD */
 };
+
+/* The octet that stands for a secret of which only is known that there was one: replayed from a journal. */
+extern const uint8_t dw_secret_unknown[1];
 
 /* Starts as all zero. */
 struct dw_answer {
     json_t *value; /* NULL: it failed */
     char *failed; /* why; the script is given nil and this */
     bool is_fatal; /* the script is not asked: `failed` is an error */
+    uint64_t nanoseconds; /* PASSWORD: of this thread's time */
 };
 
 enum dw_fulfilment {
-    DW_FULFIL_NOT_MINE, /* the keeper knows nothing of this kind */
+    DW_FULFIL_NOT_MINE, /* the keeper knows nothing of this kind; a PASSWORD is then looked at in place */
     DW_FULFIL_NOW, /* the answer is there */
     DW_FULFIL_LATER, /* it will be brought by dw_ask_resume, unless the job is dropped before */
     DW_FULFIL_LATE, /* it would come after the question's time */

@@ -14,10 +14,11 @@
 #include "policy/secret.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 
 #define USERS "durward.Users"
 #define CERTIFICATES "durward.Certificates"
-enum { LOOKUP_COST = 1000 };
+enum { LOOKUP_COST = 1000, NAME_MOST = 256 };
 
 static int complain(lua_State *L, const char *message)
 {
@@ -68,28 +69,58 @@ static const char *check_path(lua_State *L, const char *what)
     return push_path(L, lua_tostring(L, 1));
 }
 
+struct users_box {
+    struct dw_users *users;
+    char source[256]; /* the file, as the policy names it: what a trace calls it */
+};
+
 static int zap_users(lua_State *L)
 {
     struct dw_error err = {0};
     const char *path = check_path(L, "users");
-    struct dw_users **users = lua_newuserdatauv(L, sizeof(struct dw_users *), 0);
-    *users = NULL;
+    struct users_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = (struct users_box){0};
+    snprintf(box->source, sizeof box->source, "%s", lua_tostring(L, 1));
     luaL_setmetatable(L, USERS);
-    *users = dw_users_open(path, &err);
-    return *users ? 1 : complain(L, lua_pushfstring(L, "zap.users: %s", err.detail));
+    box->users = dw_users_open(path, &err);
+    return box->users ? 1 : complain(L, lua_pushfstring(L, "zap.users: %s", err.detail));
 }
 
 static int users_free(lua_State *L)
 {
-    dw_users_free(luaL_checkudata(L, 1, USERS));
+    struct users_box *box = luaL_checkudata(L, 1, USERS);
+    dw_users_free(&box->users);
     return 0;
+}
+
+enum { NAME = 2, KNOWN = 4, HASH }; /* on the stack of users_verify */
+
+/* What came of it is on top, as many values as `results`. */
+static int users_told(lua_State *L, int results)
+{
+    bool known = lua_toboolean(L, KNOWN), right = results == 1 && lua_toboolean(L, -1);
+    if (known && right)
+        return 1;
+    const char *trouble = known && results == 2 ? lua_tostring(L, -1) : NULL;
+    lua_pushboolean(L, 0);
+    if (trouble)
+        lua_pushfstring(L, "the hash of '%s' cannot be used: %s", lua_tostring(L, NAME), trouble);
+    else
+        lua_pushstring(L, known ? "wrong password" : "unknown user");
+    return 2;
+}
+
+static int users_verified(lua_State *L, int status, lua_KContext ticket)
+{
+    (void)status;
+    return users_told(L, dw_lua_verified(L, ticket));
 }
 
 /* An unknown user costs as much time as a known one. */
 static int users_verify(lua_State *L)
 {
     struct dw_error err = {0};
-    struct dw_users *users = *(struct dw_users **)luaL_checkudata(L, 1, USERS);
+    struct users_box *box = luaL_checkudata(L, 1, USERS);
     size_t len;
     const char *name = luaL_checklstring(L, 2, &len);
     struct dw_span secret = dw_lua_to_secret(L, 3);
@@ -97,21 +128,15 @@ static int users_verify(lua_State *L)
         secret.at = (const uint8_t *)luaL_checklstring(L, 3, &secret.len);
     lua_settop(L, 3);
     charge(L);
-    if (dw_users_refresh(users, &err) < 0)
+    if (dw_users_refresh(box->users, &err) < 0)
         return luaL_error(L, "%s", err.detail);
-    const char *hash = dw_users_hash(users, dw_span_make(name, len));
-    const char *tried = hash ? hash : dw_users_hash(users, DW_SPAN_NONE);
+    const char *hash = dw_users_hash(box->users, dw_span_make(name, len));
+    const char *tried = hash ? hash : dw_users_hash(box->users, DW_SPAN_NONE);
+    lua_pushboolean(L, hash != NULL);
     lua_pushstring(L, tried ? tried : "");
-    int results = tried ? dw_lua_verify(L, secret, 4) : 0;
-    if (hash && results == 1 && lua_toboolean(L, -1))
-        return 1;
-    const char *trouble = hash && results == 2 ? lua_tostring(L, -1) : NULL;
-    lua_pushboolean(L, 0);
-    if (trouble)
-        lua_pushfstring(L, "the hash of '%s' cannot be used: %s", name, trouble);
-    else
-        lua_pushstring(L, hash ? "wrong password" : "unknown user");
-    return 2;
+    bool names_fit = strlen(name) == len && len <= NAME_MOST;
+    return users_told(
+        L, tried ? dw_lua_verify(L, secret, HASH, box->source, names_fit ? name : NULL, users_verified) : 0);
 }
 
 static int zap_certificates(lua_State *L)

@@ -59,6 +59,35 @@ class Check(unittest.TestCase):
         self.expect(1, "4: unknown key 'jornal', did you mean 'journal'?", "6: unknown key 'zmpt', did you mean 'zmtp'?",
                     config=GOOD.replace("journal =", "jornal =").replace("zmtp =", "zmpt ="))
 
+    def test_mistakes_in_the_file_and_beyond(self):
+        """What is wrong in the file hides nothing of what it names."""
+        os.chmod(self.path("zmq.keytab"), 0o644)
+        self.write("policy.lua", "return { authorize = function(event) return event.usr end }\n")
+        broken = GOOD.replace("journal =", "jornal =").replace('backend = "tcp:', 'backend = "tpc:')
+        self.write("c.lua", broken)
+        done = self.check("-c", self.path("c.lua"))
+        lines = done.stdout.replace(self.dir + "/", "").splitlines()
+        wanted = ("c.lua:4: unknown key 'jornal'", "c.lua:8: zmtp[1].backend:", "policy.lua:1: ",
+                  "c.lua:3: keytab zmq.keytab is open to anyone")
+        self.assertEqual(len(lines), len(wanted), done.stdout)
+        for line, text in zip(lines, wanted):
+            self.assertTrue(line.startswith(text), "%r, wanted %r" % (line, text))
+        self.assertIn("did you mean 'user'", lines[2])
+        self.assertEqual(done.returncode, 1)
+
+    def test_nothing_of_it_is_right(self):
+        self.expect(1, "1: the configuration must return a table, not a number", config="return 7")
+        done = self.check("-c", self.path("c.lua"))
+        self.assertNotIn("traceback", done.stdout + done.stderr)
+        for text in ('return { zmtp = { { } }, policy = 7, keytab = {}, zmtp_out = { 7, { listen = 1, ccache = true } } }',
+                     'return { state_dir = 1, journal = 2, zap = { name = "x" }, limits = 3, log = { level = {} } }'):
+            self.write("c.lua", text)
+            done = self.check("-c", self.path("c.lua"))
+            self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+            self.assertEqual(done.stderr, "")
+            for line in done.stdout.splitlines():
+                self.assertRegex(line, r"^%s:1: " % self.path("c.lua"))
+
     def test_nothing_to_do(self):
         self.expect(0, "1: warning: no listener is configured", "1: warning: no policy is configured",
                     config='return { state_dir = "state" }')

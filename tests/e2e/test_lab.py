@@ -156,9 +156,21 @@ class TestLab(LabCase):
         self.assertEqual({line.split()[0] for line in keys if "zmq/localhost@" in line}, {"1", "2"})
         self.assertIn("kvno = 2", self.shell("kvno zmq/localhost", env))
 
+    def test_services_that_up_is_asked_for(self):
+        self.up("--realm", kit.HOME, "--realm", kit.PARTNER, "--service", "xmpp/cm1.home.example/home.example",
+                "--service", "smtp/mail.example@" + kit.PARTNER)
+        env = self.environment()
+        for name in ("xmpp/cm1.home.example/home.example@HOME.EXAMPLE", "smtp/mail.example@PARTNER.EXAMPLE"):
+            self.assertIn("kvno = 1", self.shell("kvno " + name, env))
+            self.assertIn(name, self.shell("klist -k", env))
+        again = lab("up", "--dir", self.dir, "--service", "imap/mail.example")
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("durward lab addservice imap/mail.example", again.stderr)
+
     def test_mistakes_are_told(self):
         for arguments, word in ((("upp",), "unknown verb"), (("up", "--relm", "X"), "unknown option '--relm'"),
-                                (("up", "--realm", "a/b"), "not a realm's name"), (("up", "--dir"), "needs a value"),
+                                (("up", "--realm", "a/b"), "not a realm's name"),
+                                (("up", "--service", "a b"), "not a principal's name"), (("up", "--dir"), "needs a value"),
                                 (("status", "x"), "unexpected 'x'")):
             done = lab(*arguments)
             self.assertEqual(done.returncode, 2, arguments)

@@ -81,6 +81,29 @@ class TestSlots(ops.Case):
         self.is_served(durward.port, router)
         self.assertEqual(ops.status(durward)["counts"]["limits.per_user"], 1)
 
+    def test_per_user_is_counted_over_all_workers(self):
+        router = self.backend("ROUTER")
+        durward = self.broker(router, limits={"per_user": 6}, settings={"workers": 4})
+        for _ in range(20):  # which worker takes a connection is the kernel's choice
+            inside = [self.client(durward.port) for _ in range(6)]
+            for client in inside:
+                client.login()
+            held = ops.wait_status(durward, lambda now: now["connections"] == 6)
+            workers = {line["id"].split(".")[1] for line in durward.journal(verdict="allow")[-6:]}
+            late = self.client(durward.port)
+            self.knocks(late)
+            self.assertTrue(late.closes())
+            self.assertEqual(held["connections"], 6)
+            self.assertIn("limits.per_user = 6 is reached",
+                          durward.wait_journal(verdict="temporary")[-1]["decision"]["reason"])
+            for client in inside:
+                client.close()
+            ops.wait_empty(durward)
+            if len(workers) > 1:
+                break
+        self.assertGreater(len(workers), 1, "one worker took every connection, twenty times")
+        self.is_served(durward.port, router)
+
     def test_a_stock_client_over_the_limit_comes_in_later(self):
         router = self.backend("ROUTER")
         durward = self.broker(router, limits={"per_user": 1})

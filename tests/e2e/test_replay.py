@@ -233,6 +233,50 @@ class TestEvents(Replay):
                            " authorize = function(e) return require('durward').allow {} end }")
         self.assertIn("1 log-in was by password, which no journal holds", done.stdout)
 
+    def test_a_verified_password_is_known_by_what_came_of_it(self):
+        """No journal has the password, but whether it was right."""
+        self.write("users", "alice:$5$rounds=1000$durward$93YPEPzxYH/C/NLb9Ls3dgaEgXoeHOh0VxFsa19nVi2\n")
+        policy = """local users = require("durward.zap").users("users")
+        return { map = function(e)
+            local right, why = users:verify(e.plain.username, e.plain.password)
+            return right and e.plain.username or nil, why
+          end,
+          authorize = require("durward").rule.allow("staff") }"""
+        asked = line(front="zap", mechanism="PLAIN", plain={"username": "alice"})
+        del asked["event"]["principal"], asked["event"]["gss"]
+        wrong, unheard = json.loads(json.dumps(asked)), json.loads(json.dumps(asked))
+        for told, answer in ((asked, True), (wrong, False)):
+            told["trace"][:0] = [{"hook": "map", "text": "asked", "want": "password:users", "key": "alice",
+                                  "answer": answer}]
+        asked["decision"] = {"verdict": "allow", "user": "alice", "rule": "staff"}
+        for told in (wrong, unheard):
+            told["decision"] = {"verdict": "deny"}
+        self.assertEqual(self.counts(asked, wrong, policy=policy), (0, {}))
+        code, told = self.summary(self.journal(unheard), policy=policy)
+        self.assertEqual((code, told["without_password"]), (3, 1))
+        new = told["groups"]["newly-temporary"]["examples"][0]["new"]
+        self.assertIn("nobody knows the password any more", new["reason"])
+        self.assertEqual(self.counts(unheard, policy=policy.replace("users:verify(e.plain.username, e.plain.password)",
+                                                                    "e.plain.password:equals('')"))[1],
+                         {"newly-temporary": 1})
+
+    def test_a_configuration_says_who_is_refused_and_which_policies_are_asked(self):
+        self.write("old.lua", OLD)
+        self.write("c.lua", 'return { policy = "old.lua", refuse_users = { "alice" } }')
+        journal = self.journal(line(), line("root@HOME.EXAMPLE", "deny", rule=None))
+        wanted = {"newly-denied": 1, "newly-allowed": 1}
+        for options in (["-c", os.path.join(self.dir, "c.lua")],
+                        ["-c", os.path.join(self.dir, "c.lua"), "-p", os.path.join(self.dir, "old.lua")]):
+            done = kit.run_durward("replay", *options, "--json", journal)
+            told = json.loads(done.stdout)["groups"]
+            self.assertEqual({name: group["count"] for name, group in told.items() if group["count"]}, wanted)
+        done = kit.run_durward("replay", *options, "--refuse-user", "root", "--json", journal)
+        self.assertEqual(json.loads(done.stdout)["groups"]["newly-allowed"]["count"], 0)
+        self.write("c.lua", 'return { policy = "old.lua", refuse_user = { "alice" } }')
+        done = kit.run_durward("replay", *options, journal)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("c.lua:1: unknown key 'refuse_user', did you mean 'refuse_users'?", done.stderr)
+
     def test_look_ups_are_answered_as_they_were_then(self):
         policy = """local durward = require("durward")
         return { map = function(event)

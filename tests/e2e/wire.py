@@ -219,6 +219,66 @@ class GssClient(Wire):
                 return parts
 
 
+class DraftClient(GssClient):
+    """Speaks as RFC 38 is written: HELLO comes first, and a command's name takes 8 octets, padded with spaces.
+    `bare`: the token follows the name without its size, which the text leaves open."""
+
+    def __init__(self, port, cache, bare=False, **more):
+        super().__init__(port, cache, **more)
+        self.bare = bare
+
+    @staticmethod
+    def padded(name, body=b""):
+        return name.ljust(8) + body
+
+    def read_padded(self, outer=COMMAND):
+        flags, body = self.read_frame()
+        if flags != outer or len(body) < 8:
+            raise AssertionError("flags %d, %r where a command was expected" % (flags, body[:80]))
+        return body[:8], body[8:]
+
+    def authenticate(self):
+        name = b"HELLO"
+        reply = self.first_token()
+        while True:
+            sized = reply if self.bare else struct.pack(">I", len(reply)) + reply
+            self.send(frame(COMMAND, self.padded(name, sized)))
+            answer, body = self.read_padded()
+            if answer != b"INITIATE":
+                raise AssertionError("%r where INITIATE was expected" % answer)
+            reply, name = self.context.step(body[4:]), b"INITIATE"
+            if self.context.complete:
+                break
+        self.send(frame(COMMAND, b""))
+
+    def wrap(self, plain, confidential=True, outer=0):
+        wrapped = self.context.wrap(plain, confidential).message
+        return frame(outer, self.padded(b"MESSAGE", struct.pack(">I", len(wrapped)) + wrapped))
+
+    def read_wrapped(self, outer=0):
+        name, body = self.read_padded(outer)
+        if name != b"MESSAGE ":
+            raise AssertionError("%r where MESSAGE was expected" % name)
+        plain = self.context.unwrap(body[4:]).message
+        return plain[0], plain[1:]
+
+    def read_ready(self):
+        if self.encrypted:
+            flags, body = self.read_wrapped(COMMAND)
+            if flags != INNER_COMMAND:
+                raise AssertionError("READY with inner flags %d" % flags)
+        else:
+            flags, body = self.read_frame()
+        if not body.startswith(b"READY   "):
+            raise AssertionError("%r where READY was expected" % body[:80])
+        return parse_metadata(body[8:])
+
+    def send_ready(self, properties):
+        ready = self.padded(b"READY", metadata(properties))
+        self.send(self.wrap(bytes([INNER_COMMAND]) + ready, outer=COMMAND) if self.encrypted
+                  else frame(COMMAND, ready))
+
+
 class PlainBackend:
     """A backend of the NULL mechanism, octet by octet: it sees what durward really sends."""
 

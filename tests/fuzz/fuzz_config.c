@@ -25,6 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int len = snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     struct dw_config *config = dw_config_load(path, &findings);
     must(!config == (dw_buf_len(&findings) > 0));
+    struct dw_buf again = {0};
+    struct dw_config *sound = dw_config_load_sound(path, &again);
+    must(sound || !config);
+    must(dw_span_equal(dw_buf_span(&again), dw_buf_span(&findings)));
+    dw_config_release(&sound);
+    dw_buf_free(&again);
     must(dw_buf_put_u8(&findings, 0) == 0);
     const char *at = (const char *)dw_buf_span(&findings).at;
     must(!strstr(at, "could not be checked"));

@@ -235,19 +235,20 @@ static void later_fronts(void)
 {
     EXPECT(
         "return {\n zap = { { name = 'z', listen = 'ipc:///run/z' } },\n"
-        " dovecot = { { name = 'd', listen = 'tcp://*:1', services = {} } },\n"
-        " xmpp = { { name = 'x', listen = 'tcp://*:5222', domains = { ['example.org'] = {\n"
+        " dovecot = { { name = 'd', listen = 'tcp://*:1', services = {} }, { name = 'e', listen = 'ipc://e',\n"
+        "  keytab = 'k', services = { 'xmpp', 'smtp@h' } } },\n"
+        " xmpp = { { name = 'x', listen = 'tcp://*:5222', keytab = 'k', domains = { ['example.org'] = {\n"
         "   tls = { certificate = 'c' },\n"
         "   backend = { connect = 'tcp://h:5223', tls = 'none', login = 'jtw' } } } } } }",
         "c.lua:3: dovecot[1].services is empty: no key would serve\n"
-        "c.lua:3: dovecot listeners are not served by this version\n"
+        "c.lua:3: dovecot[1] has no 'keytab': name one here, or one for all at the top of the configuration\n"
         "c.lua:3: dovecot[1].listen is open to other machines without any login: name who may connect, as in "
         "allow_from = { \"192.0.2.0/24\" }\n"
-        "c.lua:4: xmpp listeners are not served by this version\n"
-        "c.lua:5: xmpp[1].domains[\"example.org\"].tls has no 'key': a file with its key\n"
-        "c.lua:6: xmpp[1].domains[\"example.org\"].backend.login wants \"jwt\", \"token\" or \"external\", not "
+        "c.lua:4: dovecot[2].services[2] is \"smtp@h\": a service alone is wanted, as in \"xmpp\" or \"smtp\"\n"
+        "c.lua:6: xmpp[1].domains[\"example.org\"].tls has no 'key': a file with its key\n"
+        "c.lua:7: xmpp[1].domains[\"example.org\"].backend.login wants \"jwt\", \"token\" or \"external\", not "
         "\"jtw\"; did you mean \"jwt\"?\n"
-        "c.lua:6: xmpp[1].domains[\"example.org\"].backend.tls is \"none\", which is for backends on this machine "
+        "c.lua:7: xmpp[1].domains[\"example.org\"].backend.tls is \"none\", which is for backends on this machine "
         "only\n");
 }
 

@@ -80,7 +80,6 @@ static struct answer ask(struct dw_host *host, enum dw_stage stage)
     asked = &event;
     CHECK(!dw_ask_start(host, &event, stage, on_done, &a));
     CHECK_INT(a.times, 1);
-    CHECK(!event.user.at);
     return a;
 }
 
@@ -397,6 +396,26 @@ static void files_beside_the_policy(void)
     unlink(path_of("loop.lua"));
 }
 
+static void end_event(void *arg, const struct dw_decision *d)
+{
+    struct dw_event *event = arg;
+    CHECK_INT(d->verdict, DW_ALLOW);
+    CHECK_SPAN(event->user, "alice");
+    memset(event, 0xff, sizeof *event);
+    free(event);
+}
+
+static void the_event_may_end_with_its_answer(void)
+{
+    struct dw_error err = {0};
+    struct dw_event *event = malloc(sizeof *event);
+    struct dw_host *host =
+        host_of(CORE "return { " MAP "authorize = function(e) return core.allow{} end }", NULL, &err);
+    *event = alice();
+    CHECK(!dw_ask_start(host, event, DW_STAGE_MAP, end_event, event));
+    dw_host_free(&host);
+}
+
 int main(void)
 {
     if (!mkdtemp(folder))
@@ -410,6 +429,7 @@ int main(void)
     RUN(other_stages);
     RUN(mistakes_are_told_at_load);
     RUN(files_beside_the_policy);
+    RUN(the_event_may_end_with_its_answer);
     unlink(path_of("first.lua"));
     unlink(path_of("second.lua"));
     rmdir(folder);

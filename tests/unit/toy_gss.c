@@ -14,8 +14,8 @@ struct dw_cred {
 
 struct dw_context {
     const struct dw_cred *cred;
-    bool accepts, halfway, done;
-    char peer[256];
+    bool accepts, halfway, silent, done, bound;
+    char peer[256], target[256], binding[256];
     uint32_t sent, received;
 };
 
@@ -83,6 +83,18 @@ static int answer(struct dw_context *ctx, const char *text, int progress, struct
     return progress;
 }
 
+/* The value of "name=value;", if it stands there; it is then dropped. */
+static void take_setting(struct dw_span *text, const char *name, char into[256])
+{
+    struct dw_span rest = *text;
+    const uint8_t *end = begins(&rest, name) && rest.len ? memchr(rest.at, ';', rest.len) : NULL;
+    if (!end)
+        return;
+    size_t len = (size_t)(end - rest.at);
+    snprintf(into, 256, "%.*s", (int)len, (const char *)rest.at);
+    *text = dw_span_make(end + 1, rest.len - len - 1);
+}
+
 static int accept_step(struct dw_context *ctx, struct dw_span token, struct dw_buf *reply, struct dw_error *err)
 {
     begins(&token, "\x60");
@@ -95,12 +107,14 @@ static int accept_step(struct dw_context *ctx, struct dw_span token, struct dw_b
             return dw_error_set(err, DW_ERROR_PROTOCOL, "not the token that was awaited");
         return answer(ctx, "toy:done", DW_CONTEXT_DONE, reply, err);
     }
+    take_setting(&token, "for=", ctx->target);
+    take_setting(&token, "bind=", ctx->binding);
     ctx->halfway = begins(&token, "more:");
-    bool silent = !ctx->halfway && begins(&token, "silent:");
+    ctx->silent = !ctx->halfway && begins(&token, "silent:");
     snprintf(ctx->peer, sizeof ctx->peer, "%.*s", (int)token.len, (const char *)token.at);
     if (ctx->halfway)
         return answer(ctx, "toy:more", DW_CONTEXT_MORE, reply, err);
-    return answer(ctx, silent ? NULL : "toy:done", DW_CONTEXT_DONE, reply, err);
+    return answer(ctx, ctx->silent ? NULL : "toy:done", DW_CONTEXT_DONE, reply, err);
 }
 
 static int initiate_step(struct dw_context *ctx, struct dw_span token, struct dw_buf *reply, struct dw_error *err)
@@ -132,6 +146,37 @@ int dw_context_step(struct dw_context *ctx, struct dw_span token, struct dw_buf 
 const char *dw_context_peer(const struct dw_context *ctx)
 {
     return ctx->done ? ctx->peer : NULL;
+}
+
+const char *dw_context_target(const struct dw_context *ctx)
+{
+    return ctx->done ? ctx->target : NULL;
+}
+
+bool dw_context_is_anonymous(const struct dw_context *ctx)
+{
+    return strncmp(ctx->peer, "WELLKNOWN/ANONYMOUS", 19) == 0;
+}
+
+double dw_context_expires(const struct dw_context *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+void dw_context_describe(const struct dw_context *ctx, struct dw_event *event)
+{
+    event->gss = (struct dw_event_gss){.present = ctx->done, .mutual = !ctx->silent, .channel_bound = ctx->bound};
+}
+
+bool dw_context_is_bound_to(const struct dw_context *ctx, struct dw_span data)
+{
+    return ctx->done && *ctx->binding && dw_span_equal(dw_span_str(ctx->binding), data);
+}
+
+void dw_context_mark_bound(struct dw_context *ctx)
+{
+    ctx->bound = true;
 }
 
 void dw_context_settle(struct dw_context *ctx)
@@ -183,14 +228,22 @@ int dw_context_wrap(struct dw_context *ctx, struct dw_span head, struct dw_span 
     return 0;
 }
 
+int dw_context_sign(struct dw_context *ctx, struct dw_span plain, struct dw_buf *out, struct dw_error *err)
+{
+    if (put_wrapped(out, TOY_CLEAR | (ctx->accepts ? TOY_FROM_ACCEPTOR : 0), ctx->sent, DW_SPAN_OF(""), plain) < 0)
+        return dw_error_set(err, DW_ERROR_INTERNAL, "out of memory");
+    ctx->sent++;
+    return 0;
+}
+
 size_t dw_context_wrapped_size(struct dw_context *ctx, size_t plain)
 {
     (void)ctx;
     return TOY_OVERHEAD + plain;
 }
 
-int dw_context_unwrap(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain,
-                      struct dw_error *err)
+int dw_context_open(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain, bool *confidential,
+                    struct dw_error *err)
 {
     struct dw_reader r = dw_reader_make(dw_span_make(token, len));
     uint8_t mark = dw_reader_u8(&r), flags = dw_reader_u8(&r);
@@ -200,14 +253,22 @@ int dw_context_unwrap(struct dw_context *ctx, uint8_t *token, size_t len, struct
         return dw_error_set(err, DW_ERROR_PROTOCOL, "not a token of this context");
     if (number != ctx->received && !toy_trusts)
         return dw_error_set(err, DW_ERROR_PROTOCOL, "a replayed token");
-    if (!(flags & TOY_CONFIDENTIAL))
-        return dw_error_set(err, DW_ERROR_PROTOCOL, "wrapped without confidentiality");
+    *confidential = flags & TOY_CONFIDENTIAL;
     for (size_t i = TOY_OVERHEAD; i < len; i++)
         token[i] ^= CHANGE;
     if (sum(*plain, DW_SPAN_OF("")) != told && !toy_trusts)
         return dw_error_set(err, DW_ERROR_PROTOCOL, "a token that was altered");
     ctx->received++;
     return 0;
+}
+
+int dw_context_unwrap(struct dw_context *ctx, uint8_t *token, size_t len, struct dw_span *plain,
+                      struct dw_error *err)
+{
+    bool confidential;
+    if (len > 1 && token[0] == MARK && !(token[1] & TOY_CONFIDENTIAL))
+        return dw_error_set(err, DW_ERROR_PROTOCOL, "wrapped without confidentiality");
+    return dw_context_open(ctx, token, len, plain, &confidential, err);
 }
 
 int dw_request_parse(struct dw_request *request, struct dw_span token, struct dw_error *err)

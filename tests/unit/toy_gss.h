@@ -5,6 +5,8 @@
  *   "toy:alice@HOME.EXAMPLE"         known at once as that principal; answered with "toy:done"
  *   "toy:more:alice@HOME.EXAMPLE"    answered with "toy:more"; whole once "toy:rest" has come, answered "toy:done"
  *   "toy:silent:alice@HOME.EXAMPLE"  known at once, and nothing is answered
+ *   "toy:for=xmpp/a.example@R;alice@.."  the ticket is for that service; "toy:bind=octets;alice@.." its bindings: both may
+ *                                    stand, in this order, before "more:" and "silent:"
  *   "toy:fail:denied", "toy:fail:temporary"   refused with that kind of error; anything else is no token
  *
  * An initiator begins with "toy:<its principal>" and takes "toy:more", "toy:done" and "toy:fail:..".

@@ -1,0 +1,138 @@
+/* The lines of Dovecot's authentication protocol: see line.h. */
+#include "dovecot/line.h"
+
+enum { ESCAPE = 1 };
+
+/* What a character that cannot be written stands as, behind ESCAPE. */
+static const struct {
+    uint8_t octet, letter;
+} escapes[] = {{0, '0'}, {ESCAPE, '1'}, {'\t', 't'}, {'\r', 'r'}, {'\n', 'n'}};
+enum { ESCAPES = sizeof escapes / sizeof escapes[0] };
+
+/* The next field; absent when the line is at its end. */
+static struct dw_span take_field(struct dw_span *rest)
+{
+    if (!rest->at)
+        return DW_SPAN_NONE;
+    const uint8_t *tab = rest->len ? memchr(rest->at, '\t', rest->len) : NULL;
+    struct dw_span field = dw_span_make(rest->at, tab ? (size_t)(tab - rest->at) : rest->len);
+    *rest = tab ? dw_span_make(tab + 1, rest->len - field.len - 1) : DW_SPAN_NONE;
+    return field;
+}
+
+static bool take_number(struct dw_span *rest, uint32_t *number)
+{
+    struct dw_span field = take_field(rest);
+    uint64_t value = 0;
+    for (size_t i = 0; i < field.len; i++) {
+        if (field.at[i] < '0' || field.at[i] > '9' || value > UINT32_MAX)
+            return false;
+        value = value * 10 + (field.at[i] - '0');
+    }
+    *number = (uint32_t)value;
+    return field.len > 0 && value <= UINT32_MAX;
+}
+
+/* Whether `field` is "name=..": then `value` is what stands behind. */
+static bool is_value(struct dw_span field, const char *name, struct dw_span *value)
+{
+    size_t len = strlen(name);
+    if (field.len <= len || field.at[len] != '=' || memcmp(field.at, name, len) != 0)
+        return false;
+    *value = dw_span_make(field.at + len + 1, field.len - len - 1);
+    return true;
+}
+
+static const char *parse_auth(struct dw_dovecot_line *line, struct dw_span rest)
+{
+    if (!take_number(&rest, &line->number))
+        return "AUTH without an id";
+    line->mechanism = take_field(&rest);
+    if (line->mechanism.len == 0)
+        return "AUTH without a mechanism";
+    for (struct dw_span field = take_field(&rest); field.at; field = take_field(&rest)) {
+        if (line->data.at)
+            return "AUTH with something behind resp=";
+        (void)(is_value(field, "service", &line->service) || is_value(field, "rip", &line->remote) ||
+               is_value(field, "rport", &line->remote_port) || is_value(field, "local_name", &line->local_name) ||
+               is_value(field, "resp", &line->data));
+    }
+    return line->service.len ? NULL : "AUTH without a service";
+}
+
+static const char *parse_rest(struct dw_dovecot_line *line, struct dw_span name, struct dw_span rest)
+{
+    uint32_t minor;
+    if (dw_span_equal(name, DW_SPAN_OF("AUTH"))) {
+        line->command = DW_DOVECOT_AUTH;
+        return parse_auth(line, rest);
+    }
+    if (dw_span_equal(name, DW_SPAN_OF("CONT"))) {
+        line->command = DW_DOVECOT_CONT;
+        if (!take_number(&rest, &line->number))
+            return "CONT without an id";
+        line->data = take_field(&rest);
+        return !line->data.at ? "CONT without data" : rest.at ? "CONT with something behind its data" : NULL;
+    }
+    if (dw_span_equal(name, DW_SPAN_OF("CANCEL"))) {
+        line->command = DW_DOVECOT_CANCEL;
+        return take_number(&rest, &line->number) ? NULL : "CANCEL without an id";
+    }
+    if (dw_span_equal(name, DW_SPAN_OF("VERSION"))) {
+        line->command = DW_DOVECOT_VERSION;
+        return take_number(&rest, &line->number) && take_number(&rest, &minor) ? NULL
+                                                                               : "VERSION without two numbers";
+    }
+    if (dw_span_equal(name, DW_SPAN_OF("CPID"))) {
+        line->command = DW_DOVECOT_CPID;
+        return take_number(&rest, &line->number) && line->number ? NULL : "CPID without a number";
+    }
+    return "a command that is not known";
+}
+
+int dw_dovecot_parse(struct dw_dovecot_line *line, struct dw_span text, struct dw_error *err)
+{
+    struct dw_span rest = dw_span_make(text.at ? text.at : (const uint8_t *)"", text.len);
+    *line = (struct dw_dovecot_line){.number = 0};
+    struct dw_span name = take_field(&rest);
+    const char *wrong = parse_rest(line, name, rest);
+    return wrong ? dw_error_set(err, DW_ERROR_PROTOCOL, "%s", wrong) : 0;
+}
+
+int dw_dovecot_unescape(struct dw_buf *out, struct dw_span value)
+{
+    size_t before = dw_buf_len(out);
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t octet = value.at[i];
+        if (octet == ESCAPE && i + 1 < value.len) {
+            octet = value.at[++i];
+            for (size_t j = 0; j < ESCAPES; j++)
+                if (escapes[j].letter == value.at[i])
+                    octet = escapes[j].octet;
+        }
+        if (dw_buf_put_u8(out, octet) < 0) {
+            dw_buf_cut(out, before);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int dw_dovecot_escape(struct dw_buf *out, struct dw_span value)
+{
+    size_t before = dw_buf_len(out);
+    int rc = 0;
+    for (size_t i = 0; i < value.len && rc == 0; i++) {
+        uint8_t letter = 0;
+        for (size_t j = 0; j < ESCAPES; j++)
+            if (escapes[j].octet == value.at[i])
+                letter = escapes[j].letter;
+        if (letter)
+            rc = dw_buf_put_u8(out, ESCAPE);
+        if (rc == 0)
+            rc = dw_buf_put_u8(out, letter ? letter : value.at[i]);
+    }
+    if (rc < 0)
+        dw_buf_cut(out, before);
+    return rc;
+}
