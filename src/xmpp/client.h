@@ -39,6 +39,7 @@ struct dw_machine *dw_xmpp_client_new(const struct dw_xmpp_client_options *optio
  * the language, or empty. */
 const char *dw_xmpp_client_domain(const struct dw_machine *m);
 struct dw_span dw_xmpp_client_from(const struct dw_machine *m);
+struct dw_span dw_xmpp_client_lang(const struct dw_machine *m);
 const struct dw_tls *dw_xmpp_client_tls(const struct dw_machine *m);
 
 /* The answer to DW_ASK_REALM. */
@@ -54,9 +55,12 @@ struct dw_xmpp_offer {
 };
 int dw_xmpp_client_offer(struct dw_machine *m, const struct dw_xmpp_offer *offer);
 
-/* Known from DW_ASK_ADMIT on. */
+/* Known from DW_ASK_ADMIT on, until DW_META has been given; then "" and NULL. */
 const char *dw_xmpp_client_mechanism(const struct dw_machine *m);
 const struct dw_sasl *dw_xmpp_client_sasl(const struct dw_machine *m);
+/* How many SASL attempts have failed so far, and why the last did (borrowed until the next call on the machine; NULL once
+ * the stream is open or closed): for a log line. */
+unsigned dw_xmpp_client_failures(const struct dw_machine *m, const struct dw_error **last);
 
 enum dw_xmpp_refusal {
     DW_XMPP_NOT_AUTHORIZED,
@@ -66,6 +70,9 @@ enum dw_xmpp_refusal {
 /* A refusal at DW_ASK_ADMIT, or after it (the backend refused): <failure/>.  The stream goes on as far as retries are
  * left, with a new DW_ASK_ADMIT, or ends. */
 void dw_xmpp_client_refuse(struct dw_machine *m, enum dw_xmpp_refusal how);
+/* Before welcome: the bare JID that the client is.  A restart whose `from` is another's is then invalid-from (RFC 6120
+ * section 4.7.1).  -1 when memory is out. */
+int dw_xmpp_client_user(struct dw_machine *m, struct dw_span jid);
 /* The backend has let the user in. */
 void dw_xmpp_client_welcome(struct dw_machine *m);
 
@@ -75,7 +82,8 @@ void dw_xmpp_client_welcome(struct dw_machine *m);
  * to wait: the driver goes on pushing, within a deadline of its own. */
 bool dw_xmpp_client_end(struct dw_machine *m, const char *condition, const char *text);
 
-/* Where the stream stands, in words for a log: "header", "starttls", "tls", "sasl", "backend", "restart", "open". */
+/* Where the stream stands, in words for a log: "header", "starttls", "tls", "sasl", "backend", "restart", "open",
+ * "closed". */
 const char *dw_xmpp_client_state(const struct dw_machine *m);
 
 #endif
