@@ -51,7 +51,7 @@ static void handle_closed(uv_handle_t *handle);
 void dw_conn_close_leg(struct dw_leg *leg)
 {
     leg->eof = leg->broken = true;
-    dw_leg_close(leg, handle_closed);
+    dw_leg_close(leg);
 }
 
 void dw_conn_close_far(struct dw_conn *conn)
@@ -319,12 +319,7 @@ static void release_all(struct dw_conn *conn)
 
 static void handle_closed(uv_handle_t *handle)
 {
-    struct dw_leg *leg = handle->type == UV_POLL ? handle->data : NULL;
-    struct dw_conn *conn = leg ? leg->conn : handle->data;
-    if (leg)
-        leg->is_closing = false;
-    if (--conn->handles > 0)
-        return;
+    struct dw_conn *conn = handle->data;
     struct dw_worker *worker = conn->worker;
     release_all(conn);
     free(conn);
