@@ -19,6 +19,7 @@ struct dw_journal {
     char *path;
     int fd;
     pthread_rwlock_t lock; /* held for writing only while fd changes */
+    _Atomic(uint8_t *) spare; /* room for a line, left by the last */
     _Atomic bool torn; /* a line was cut short: the next one starts a line of its own */
 };
 
@@ -59,6 +60,7 @@ void dw_journal_free(struct dw_journal **j)
     close((*j)->fd);
     pthread_rwlock_destroy(&(*j)->lock);
     free((*j)->path);
+    free((*j)->spare);
     free(*j);
     *j = NULL;
 }
@@ -124,8 +126,10 @@ static int write_line(struct dw_journal *j, struct dw_span line, struct dw_error
 }
 
 /* A line is built between two newlines: see write_line. */
-static void begin(struct dw_writer *w, struct dw_buf *line)
+static void begin(struct dw_journal *j, struct dw_writer *w, struct dw_buf *line)
 {
+    line->at = atomic_exchange(&j->spare, NULL);
+    line->cap = line->at ? MOST_LINES : 0;
     bool good = dw_buf_room(line, MOST_LINES) && dw_buf_put_u8(line, '\n') == 0;
     dw_writer_begin(w, line, DW_WRITER_SHORT);
     w->failed = w->failed || !good;
@@ -138,6 +142,9 @@ static int end(struct dw_journal *j, struct dw_writer *w, struct dw_buf *line, s
         result = dw_error_set(err, DW_ERROR_INTERNAL, "journal '%s': out of memory for a line", j->path);
     else
         result = write_line(j, dw_buf_span(line), err);
+    uint8_t *none = NULL;
+    if (line->cap == MOST_LINES && atomic_compare_exchange_strong(&j->spare, &none, line->at))
+        *line = (struct dw_buf){0};
     dw_buf_free(line);
     return result;
 }
@@ -146,7 +153,7 @@ int dw_journal_note(struct dw_journal *j, const json_t *json, struct dw_error *e
 {
     struct dw_buf line = {0};
     struct dw_writer w;
-    begin(&w, &line);
+    begin(j, &w, &line);
     dw_writer_tree(&w, json);
     return end(j, &w, &line, err);
 }
@@ -156,7 +163,7 @@ int dw_journal_write(struct dw_journal *j, const struct dw_event *event, const s
 {
     struct dw_buf line = {0};
     struct dw_writer w;
-    begin(&w, &line);
+    begin(j, &w, &line);
     write_all(&w, event, d);
     return end(j, &w, &line, err);
 }

@@ -32,12 +32,18 @@ static void take_back(void *at, void *old)
 static void append(void *at, const char *text, size_t len)
 {
     struct dw_writer *w = at;
-    uint8_t *room = w->failed ? NULL : dw_buf_room(w->out, len);
+    struct dw_buf *out = w->out;
+    /* Most of what comes is a quote, a colon or a comma. */
+    if (len == 1 && out->tail < out->cap && !w->failed) {
+        out->at[out->tail++] = (uint8_t)*text;
+        return;
+    }
+    uint8_t *room = w->failed ? NULL : dw_buf_room(out, len);
     w->failed = w->failed || !room;
     if (w->failed)
         return;
     memcpy(room, text, len);
-    dw_buf_added(w->out, len);
+    dw_buf_added(out, len);
 }
 
 static void check(struct dw_writer *w, yajl_gen_status status)
@@ -113,28 +119,48 @@ void dw_writer_text(struct dw_writer *w, struct dw_span text)
     dw_buf_free(&hex);
 }
 
-void dw_writer_integer(struct dw_writer *w, long long value)
+static void number(struct dw_writer *w, const char *digits, size_t len)
 {
-    check(w, yajl_gen_integer(w->gen, value));
+    check(w, yajl_gen_number(w->gen, digits, len));
 }
 
-static void number(struct dw_writer *w, const char *digits, int len)
+/* printf would take longer than all the rest of a line. */
+static size_t decimal(char *into, long long value)
 {
-    check(w, yajl_gen_number(w->gen, digits, (size_t)len));
+    char reversed[24];
+    size_t len = 0, count = 0;
+    unsigned long long left = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
+    if (value < 0)
+        into[len++] = '-';
+    do
+        reversed[count++] = (char)('0' + left % 10);
+    while (left /= 10);
+    while (count)
+        into[len++] = reversed[--count];
+    return len;
+}
+
+void dw_writer_integer(struct dw_writer *w, long long value)
+{
+    char digits[24];
+    number(w, digits, decimal(digits, value));
 }
 
 void dw_writer_real(struct dw_writer *w, double value)
 {
     char digits[40];
-    int len;
-    w->failed = w->failed || !isfinite(value);
-    if (fabs(value) < 1e15 && value == (double)(long long)value)
-        len = snprintf(digits, sizeof digits, "%lld.0", (long long)value);
-    else
-        len = snprintf(digits, sizeof digits, "%.*g", w->digits, value);
+    size_t len;
+    if (fabs(value) < 1e15 && value == (double)(long long)value) {
+        len = decimal(digits, (long long)value);
+    } else {
+        w->failed = w->failed || !isfinite(value);
+        len = (size_t)snprintf(digits, sizeof digits, "%.*g", w->digits, value);
+    }
     /* It stays a real number to whoever reads it. */
-    if (!strpbrk(digits, ".e"))
-        len += snprintf(digits + len, sizeof digits - (size_t)len, ".0");
+    if (!memchr(digits, '.', len) && !memchr(digits, 'e', len)) {
+        digits[len++] = '.';
+        digits[len++] = '0';
+    }
     number(w, digits, len);
 }
 
@@ -145,7 +171,10 @@ void dw_writer_time(struct dw_writer *w, long long microseconds)
         dw_writer_real(w, (double)microseconds / 1e6);
         return;
     }
-    int len = snprintf(digits, sizeof digits, "%lld.%06lld", microseconds / 1000000, microseconds % 1000000);
+    /* A million more keeps the zeros that a fraction begins with. */
+    size_t whole = decimal(digits, microseconds / 1000000);
+    size_t len = whole + decimal(digits + whole, microseconds % 1000000 + 1000000);
+    digits[whole] = '.';
     while (digits[len - 1] == '0' && digits[len - 2] != '.')
         len--;
     number(w, digits, len);

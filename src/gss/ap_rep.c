@@ -5,7 +5,6 @@
 
 #include <openssl/rand.h>
 
-enum { USAGE_ANSWER = 12 }; /* RFC 4120 section 7.5.1 */
 enum { MESSAGE = DW_DER_APPLICATION + 15, PART = DW_DER_APPLICATION + 27, MESSAGE_TYPE = 15, VERSION = 5 };
 
 /* A sequence number that has room to grow, as the library's have. */
@@ -67,20 +66,15 @@ static void put_part(struct dw_der *d, const struct dw_ap_rep *answer, const str
 }
 
 /* Seals what was written, in place: a confounder before it, the tag in the room left after it. */
-static int seal(struct dw_der *d, const uint8_t *end, const krb5_keyblock *session, struct dw_error *err)
+static int seal(struct dw_der *d, const uint8_t *end, const struct dw_ticket *ticket, struct dw_error *err)
 {
     static const uint8_t room[DW_CIPHER_BLOCK];
-    const struct dw_cipher *cipher = dw_cipher_of(session->enctype);
-    struct dw_cipher_keys keys;
+    const struct dw_cipher *cipher = dw_cipher_of(ticket->session.enctype);
     dw_der_put(d, dw_span_make(room, sizeof room));
     if (d->failed)
         return dw_error_set(err, DW_ERROR_INTERNAL, "an answer that is longer than answers are");
     size_t len = (size_t)(end - d->at) - dw_cipher_tag_len(cipher);
-    int rc = dw_cipher_derive(cipher, session->contents, USAGE_ANSWER, &keys, err);
-    if (rc == 0)
-        rc = dw_cipher_encrypt(cipher, &keys, d->at, len, d->at + len, err);
-    dw_wipe(&keys, sizeof keys);
-    return rc;
+    return dw_cipher_encrypt(cipher, &ticket->answer, d->at, len, d->at + len, err);
 }
 
 /* AP-REP ::= [APPLICATION 15] SEQUENCE { [0] 5, [1] 15, [2] EncryptedData { [0] etype, [2] cipher } } */
@@ -96,7 +90,7 @@ int dw_ap_rep_make(struct dw_ap_rep *answer, const struct dw_ticket *ticket, uin
         answer->number = number;
     dw_der_put(&d, dw_span_make(room, dw_cipher_tag_len(dw_cipher_of(session->enctype))));
     put_part(&d, answer, ticket);
-    if (seal(&d, end, session, err) < 0)
+    if (seal(&d, end, ticket, err) < 0)
         return -1;
     dw_der_head(&d, DW_DER_OCTET_STRING, end);
     dw_der_head(&d, DW_DER_FIELD + 2, end);

@@ -3,10 +3,10 @@
 
 #include "gss/der.h"
 
-enum { USAGE_AUTHENTICATOR = 11 }; /* RFC 4120 section 7.5.1 */
+static const uint32_t usages[] = {11, 12}; /* authenticator and answer: RFC 4120 section 7.5.1 */
 enum { TICKET_PART = DW_DER_APPLICATION + 3, AUTHENTICATOR = DW_DER_APPLICATION + 2 };
 enum { CHECKSUM = 0x8003 }; /* RFC 4121 section 4.1.1 */
-enum { MOST_ETYPES = 32 };
+enum { MOST_ETYPES = 32, KEPT_ROOM = 8192 };
 
 struct reading {
     struct dw_ticket *t;
@@ -322,30 +322,31 @@ static bool read_all(struct reading *reading, const struct dw_ticket_key *key)
     const struct dw_request *request = reading->request;
     struct dw_ticket *t = reading->t;
     struct dw_span sealed = request->ticket.octets, proof = request->authenticator.octets, plain;
-    struct dw_cipher_keys keys;
-    uint8_t *at = dw_buf_room(&t->plain, sealed.len + proof.len);
+    struct dw_cipher_keys keys[2];
+    uint8_t *at = dw_buf_room(t->plain, sealed.len + proof.len);
     if (!at)
         return false;
     memcpy(at, sealed.at, sealed.len);
     memcpy(at + sealed.len, proof.at, proof.len);
-    dw_buf_added(&t->plain, sealed.len + proof.len);
+    dw_buf_added(t->plain, sealed.len + proof.len);
     if (!open_in_place(key->cipher, &key->keys, at, sealed.len, &plain) || !read_part(reading, plain) ||
         request->authenticator.enctype != t->session.enctype ||
-        dw_cipher_derive(reading->cipher, t->session.contents, USAGE_AUTHENTICATOR, &keys, NULL) < 0)
+        dw_cipher_derive(reading->cipher, t->session.contents, usages, 2, keys, NULL) < 0)
         return false;
-    bool good = open_in_place(reading->cipher, &keys, at + sealed.len, proof.len, &plain) &&
+    bool good = open_in_place(reading->cipher, &keys[0], at + sealed.len, proof.len, &plain) &&
                 read_authenticator(reading, plain) && negotiate(reading);
-    dw_wipe(&keys, sizeof keys);
+    t->answer = keys[1];
+    dw_wipe(keys, sizeof keys);
     t->ticket.server = key->principal;
     t->ticket.enc_part2 = &t->part;
     return good;
 }
 
-bool dw_ticket_read(struct dw_ticket *ticket, const struct dw_ticket_keys *keys, krb5_context krb5,
+bool dw_ticket_read(struct dw_ticket *ticket, struct dw_ticket_keys *keys, krb5_context krb5,
                     const struct dw_request *request)
 {
     struct reading reading = {.t = ticket, .keys = keys, .krb5 = krb5, .request = request};
-    *ticket = (struct dw_ticket){.negotiated = 0};
+    *ticket = (struct dw_ticket){.plain = &keys->room};
     const struct dw_ticket_key *key = find_key(keys, request);
     if (key && !(request->options & AP_OPTS_USE_SESSION_KEY) && read_all(&reading, key))
         return true;
@@ -355,6 +356,9 @@ bool dw_ticket_read(struct dw_ticket *ticket, const struct dw_ticket_keys *keys,
 
 void dw_ticket_wipe(struct dw_ticket *ticket)
 {
-    dw_buf_free(&ticket->plain);
-    *ticket = (struct dw_ticket){.negotiated = 0};
+    if (ticket->plain) {
+        dw_wipe(ticket->plain->at, ticket->plain->tail);
+        dw_buf_clear(ticket->plain, KEPT_ROOM);
+    }
+    dw_wipe(ticket, sizeof *ticket);
 }

@@ -33,6 +33,7 @@ struct dw_ticket_keys {
     size_t count; /* none: nothing is read here */
     bool pinned; /* they are one principal's: the name that a ticket bears need not be it */
     krb5_enctype *permitted; /* most preferred first; 0 ends them */
+    struct dw_buf room; /* for what is decrypted; empty between one request and the next */
 };
 
 /* Derives the keys in `keytab`, and looks what krb5.conf permits.  Keys of other enctypes than ours are left out. */
@@ -42,8 +43,8 @@ void dw_ticket_keys_wipe(struct dw_ticket_keys *keys, krb5_context krb5);
 
 enum { DW_TICKET_AUTHDATA = 8 };
 
-/* What was proven, as libkrb5 would have it.  Everything points into the struct itself, its buffer, or the keys: it
- * stays where it is, and nothing in it is libkrb5's to free. */
+/* What was proven, as libkrb5 would have it.  Everything points into the struct itself or the keys: it stays where it
+ * is, it is the only one of its keys until it is wiped, and nothing in it is libkrb5's to free. */
 struct dw_ticket {
     krb5_ticket
         ticket; /* its server is the key's principal; of the decrypted part there are flags, client and times */
@@ -51,17 +52,18 @@ struct dw_ticket {
     krb5_enctype negotiated; /* what an answer's subkey is to be (RFC 4537) */
     krb5_keyblock session, subkey;
     struct dw_span ctime, cusec; /* as they stand in the authenticator */
+    struct dw_cipher_keys answer; /* of the session key, for an AP-REP */
 
     krb5_enc_tkt_part part;
     krb5_principal_data client;
     krb5_data components[DW_REQUEST_COMPONENTS];
     krb5_checksum checksum;
     krb5_authdata data[DW_TICKET_AUTHDATA], *list[DW_TICKET_AUTHDATA + 1];
-    struct dw_buf plain;
+    struct dw_buf *plain; /* lent by the keys */
 };
 
 /* True: it is as `ticket` says, but for whether it was seen before.  False: ask krb5_rd_req; `ticket` is wiped. */
-bool dw_ticket_read(struct dw_ticket *ticket, const struct dw_ticket_keys *keys, krb5_context krb5,
+bool dw_ticket_read(struct dw_ticket *ticket, struct dw_ticket_keys *keys, krb5_context krb5,
                     const struct dw_request *request);
 void dw_ticket_wipe(struct dw_ticket *ticket);
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { USAGE_TICKET = 2 }; /* RFC 4120 section 7.5.1 */
+static const uint32_t usage_ticket = 2; /* RFC 4120 section 7.5.1 */
 
 /* The library loads whatever stands in a directory beside it.  True also when that cannot be told. */
 static bool has_plugins(void)
@@ -51,7 +51,7 @@ static krb5_error_code add_key(struct dw_ticket_keys *keys, krb5_context krb5, c
     if (!cipher || entry->key.length != dw_cipher_key_len(cipher))
         return 0;
     struct dw_ticket_key *key = room_for_one(keys);
-    if (!key || dw_cipher_derive(cipher, entry->key.contents, USAGE_TICKET, &key->keys, NULL) < 0)
+    if (!key || dw_cipher_derive(cipher, entry->key.contents, &usage_ticket, 1, &key->keys, NULL) < 0)
         return ENOMEM;
     krb5_error_code code = krb5_copy_principal(krb5, entry->principal, &key->principal);
     if (code) {
@@ -97,5 +97,6 @@ void dw_ticket_keys_wipe(struct dw_ticket_keys *keys, krb5_context krb5)
     }
     free(keys->at);
     krb5_free_enctypes(krb5, keys->permitted);
+    dw_buf_free(&keys->room);
     *keys = (struct dw_ticket_keys){.count = 0};
 }
