@@ -114,7 +114,9 @@ int64_t dw_der_time_field(struct dw_reader *r, uint8_t number)
     struct dw_reader in = dw_reader_make(dw_der_string_field(r, number, DW_DER_TIME));
     int64_t year = digits(&in, 4, 1970, 2105), month = digits(&in, 2, 1, 12), day = digits(&in, 2, 1, 31);
     int64_t hour = digits(&in, 2, 0, 23), minute = digits(&in, 2, 0, 59), second = digits(&in, 2, 0, 59);
-    if (dw_reader_u8(&in) != 'Z')
+    bool is_last = month == 12;
+    if (dw_reader_u8(&in) != 'Z' ||
+        days_of(year, month, day) >= days_of(year + is_last, is_last ? 1 : month + 1, 1)) /* no 30th of February */
         in.failed = true;
     dw_der_close(r, &in);
     return r->failed ? 0 : (days_of(year, month, day) * 24 + hour) * 3600 + minute * 60 + second;

@@ -138,7 +138,7 @@ static bool read_part(struct reading *reading, struct dw_span plain)
     reading->realm = dw_der_string_field(&body, 2, DW_DER_GENERAL_STRING);
     reading->name_count = dw_der_name_field(&body, 3, reading->names, DW_REQUEST_COMPONENTS);
     struct dw_reader field = dw_der_field(&body, 4), transited = dw_der_element(&field, DW_DER_SEQUENCE);
-    dw_der_integer_field(&transited, 0, INT32_MIN, INT32_MAX);
+    dw_der_integer_field(&transited, 0, 0, UINT8_MAX);
     struct dw_span path = dw_der_string_field(&transited, 1, DW_DER_OCTET_STRING);
     dw_der_close(&field, &transited);
     dw_der_close(&body, &field);
