@@ -20,4 +20,7 @@ stds.durward_policy = {
     math = { other_fields = true },
   },
 }
+-- For LuaJIT.
+files["examples/zap/forwarder.lua"] = { std = "luajit" }
+files["examples/zap/server.lua"] = { std = "luajit" }
 files["policies/**/*.lua"] = { std = "durward_policy" }

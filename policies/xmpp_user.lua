@@ -3,7 +3,8 @@
 -- REALMS: the realm whose people a domain belongs to.  A domain that is not listed lets nobody in.
 --
 -- XMPP does not tell Alice from alice (RFC 7622, section 3.3), Kerberos does; so a name that XMPP would change is
--- refused rather than given to someone else.  Whoever asks to act as another (authzid) is refused.
+-- refused rather than given to someone else.  Whoever asks to act as another (authzid) is refused; clients name
+-- themselves in three ways: alice, alice@example.com, alice@EXAMPLE.COM.
 --
 --   $ durward explain -p policies/xmpp_user.lua --front xmpp --domain example.com --principal alice@EXAMPLE.COM
 --   allow alice
@@ -31,8 +32,8 @@ local function user(event)
 end
 
 local function as_another(event)
-  local own = event.user .. "@" .. event.domain:lower()
-  if not event.authzid or event.authzid == "" or event.authzid:lower() == own then
+  local asked, address = event.authzid or "", event.user .. "@" .. event.domain:lower()
+  if asked == "" or asked == event.user or asked:lower() == address or asked == event.principal.name then
     return false, "asks for no other address"
   end
   return true

@@ -19,8 +19,14 @@ local function nobody()
   return nil, "no map for this mechanism"
 end
 
-local maps, rules = {}, {}
-for domain, wants in pairs(DOMAINS) do
+local names, maps, rules = {}, {}, {}
+for domain in pairs(DOMAINS) do
+  names[#names + 1] = domain
+end
+table.sort(names) -- so that a trace is the same each time
+
+for _, domain in ipairs(names) do
+  local wants = DOMAINS[domain]
   maps[domain] = wants.as and function()
     return wants.as
   end or wants.realms and map.strip_realm(table.unpack(wants.realms)) or nobody

@@ -160,6 +160,136 @@ function Policy:close(event)
   return ask(self, event, "close")
 end
 
+--- A case of a table: an event and what is expected of its decision.
+---@class durward.kit.Case
+---@field name string  its own, or "file:line"
+---@field at string  "file:line"
+---@field event table
+---@field expect table  fields of the decision; what it does not name may be anything, false: it is not there
+
+local CASE = { "name", "event", "expect" }
+local JOURNAL = { "id", "time", "event", "decision", "policy", "trace", "took_us" }
+local DECISION = {
+  "verdict", "user", "rule", "reason", "backend", "identity", "jid", "expires", "properties", "sockets", "realm",
+  "service", "keytab", "hostname", "policy",
+}
+
+local function check_fields(value, known, at, what)
+  if type(value) ~= "table" then
+    error(("%s: %s is %s, not an object"):format(at, what, type(value)), 4)
+  end
+  for name in pairs(value) do
+    local found = false
+    for _, one in ipairs(known) do
+      found = found or one == name
+    end
+    if not found then
+      local nearest = core.nearest(tostring(name), known)
+      error(("%s: %s has an unknown field '%s'%s"):format(at, what, tostring(name),
+        nearest and (", did you mean '%s'?"):format(nearest) or ""), 4)
+    end
+  end
+end
+
+local function case_of(line, at)
+  local value, why = host.json(line)
+  if value == nil then
+    error(("%s: this is no JSON object: %s"):format(at, why or "it is null"), 3)
+  end
+  local is_journal = type(value) == "table" and value.decision ~= nil
+  check_fields(value, is_journal and JOURNAL or CASE, at, "the case")
+  local expect = value.expect
+  if is_journal then -- a line of a journal: what was decided is expected again
+    check_fields(value.decision, DECISION, at, "'decision'")
+    expect = { verdict = value.decision.verdict, user = value.decision.user, backend = value.decision.backend }
+  end
+  local fields = {}
+  for name in pairs(host.fields()) do
+    fields[#fields + 1] = name
+  end
+  check_fields(value.event, fields, at, "'event'")
+  check_fields(expect, DECISION, at, "'expect'")
+  if next(expect) == nil then
+    error(("%s: 'expect' is empty: any decision would do"):format(at), 3)
+  end
+  return { name = value.name or at, at = at, event = value.event, expect = expect }
+end
+
+--- Reads a table of cases, JSON lines: `{"name": "..", "event": {..}, "expect": {"verdict": "allow", "user": "a"}}`; a
+--- line of a journal is a case too.  Raises at the caller's line what is wrong with one.
+---
+---     for _, case in ipairs(kit.cases("policies/duty.jsonl")) do
+---       it(case.name, function() assert(policy:check(case)) end)
+---     end
+---@param path string
+---@return durward.kit.Case[]
+function kit.cases(path)
+  local file, why = io.open(path)
+  if not file then
+    error("kit.cases: " .. why, 2)
+  end
+  local text = file:read("a")
+  file:close()
+  if not text then
+    error("kit.cases: " .. path .. " cannot be read", 2)
+  end
+  local cases, number = {}, 0
+  for line in (text .. "\n"):gmatch("(.-)\r?\n") do
+    number = number + 1
+    if line:find("%S") then
+      cases[#cases + 1] = case_of(line, ("%s:%d"):format(path, number))
+    end
+  end
+  if #cases == 0 then
+    error("kit.cases: " .. path .. " holds no case", 2)
+  end
+  return cases
+end
+
+local function show(value)
+  if type(value) == "string" then
+    return ("%q"):format(value)
+  elseif type(value) == "number" then
+    return ("%.14g"):format(value)
+  elseif type(value) ~= "table" then
+    return tostring(value)
+  end
+  local names, parts = {}, {}
+  for name in pairs(value) do
+    names[#names + 1] = name
+  end
+  table.sort(names, function(a, b)
+    return tostring(a) < tostring(b)
+  end)
+  for i, name in ipairs(names) do
+    parts[i] = (type(name) == "number" and "" or name .. " = ") .. show(value[name])
+  end
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+--- Whether the policy decides a case as it expects: true, or nil and what differs, with the trace.
+---@param case durward.kit.Case
+---@return boolean? as_expected
+---@return string? why
+function Policy:check(case)
+  local decision, whys = ask(self, case.event), {}
+  for _, name in ipairs(DECISION) do
+    local wanted, got = case.expect[name], decision[name]
+    if wanted == false then
+      wanted = nil
+    elseif wanted == nil then
+      wanted = got
+    end
+    if show(wanted) ~= show(got) then
+      whys[#whys + 1] = ("%s: %s is %s, expected %s"):format(case.at, name, show(got), show(wanted))
+    end
+  end
+  if #whys == 0 then
+    return true
+  end
+  return nil, table.concat(whys, "\n") .. "\n" .. kit.trace(decision)
+end
+
 --- The trace as text, one step a line, for a failed assert to show.
 ---@param decision durward.kit.Decision
 ---@return string

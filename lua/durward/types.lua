@@ -112,18 +112,19 @@
 
 ---@class durward.Allow : durward.Refusal
 ---@field user? string  in place of the mapped one
----@field backend? string  "tcp://127.0.0.1:5571", "ipc:///run/app"
+---@field backend? string  in place of the listener's: "tcp://127.0.0.1:5571", "ipc:///run/app"
 ---@field properties? table<string, string>  sent to the backend
 ---@field expires? number  seconds since 1970; never later than the ticket's end
----@field jid? string
+---@field jid? string  XMPP: who they are at the server, in place of user@domain; a client that asks (authzid) to act
+---for that one may
 ---@field identity? string  the ZMTP identity that the client is held to
 ---@field sockets? string[]  socket types that may pass: { "SUB" }
 
 ---@class durward.Realm
 ---@field realm? string
----@field service? string
----@field keytab? string
----@field hostname? string
+---@field service? string  the only one that is answered to; XMPP: none says all that the listener has
+---@field keytab? string  one that the configuration names
+---@field hostname? string  XMPP: what clients are told, and ask tickets for
 
 --- What a policy file returns.  Any hook may be missing; nothing decided is denied.
 ---@class durward.Policy

@@ -4,22 +4,39 @@
 --   plugin_paths = { "/usr/share/durward/lua/prosody" }
 --   VirtualHost "example.com"
 --     authentication = "durward"
---     durward_secret_file = "durward.key"         -- the octets of durward's own secret_file; for Prosody's eyes alone
+--     durward_secret_file = "durward.key"         -- what durward's own secret_file holds, or a JWK of it
 --     durward_addresses = { "127.0.0.1", "::1" }  -- where durward runs, networks as well; these are the defaults
 --     durward_native = "internal_hashed"          -- the provider of the native users
---     durward_create = true                       -- makes an account, without a password, for a user's first token
+--     durward_create = true                       -- a user's first token makes an account; nobody knows its password
 --
 -- The token is the password of SASL PLAIN: "v1.EXPIRY.NONCE.MAC", its MAC the HMAC-SHA256, in hex, of
 -- "v1.EXPIRY.NONCE.user@host" under the secret.
 -- luacheck: globals module
 
+local base64 = require "util.encodings".base64
 local ip = require "util.ip"
+local json = require "util.json"
 local hashes = require "util.hashes"
 local new_sasl = require "util.sasl".new
+local random_bytes = require "util.random".bytes
+local to_hex = require "util.hex".to
 local now = os.time
 
 local most_seconds = 600 -- a token that ends later is not durward's
 local least_secret = 16
+
+-- A JWK is what an ejabberd wants as its key: one file may serve both.
+local function from_jwk(text)
+  local jwk = text:match("^%s*{") and json.decode(text)
+  if type(jwk) ~= "table" then
+    return nil
+  end
+  if jwk.kty ~= "oct" or type(jwk.k) ~= "string" then
+    return ""
+  end
+  local key = jwk.k:gsub("=+$", ""):gsub("[-_]", { ["-"] = "+", _ = "/" })
+  return base64.decode(key .. ("="):rep(-#key % 4)) or ""
+end
 
 local function read_secret()
   local path = module:get_option_path("durward_secret_file", nil, "config")
@@ -30,8 +47,9 @@ local function read_secret()
   if not file then
     error("durward_secret_file: " .. why, 0)
   end
-  local secret = file:read("*a"):gsub("[\r\n]+$", "")
+  local text = file:read("*a") or ""
   file:close()
+  local secret = from_jwk(text) or text:gsub("[\r\n]+$", "")
   if #secret < least_secret then
     error(("durward_secret_file: %s holds %d octets, at least %d are needed"):format(path, #secret, least_secret), 0)
   end
@@ -124,7 +142,7 @@ local function test_token(session, username, password)
     return false
   end
   if create and not native.user_exists(username) then
-    local ok, trouble = native.create_user(username, nil)
+    local ok, trouble = native.create_user(username, to_hex(random_bytes(32)))
     if not ok then
       module:log("warn", "No account could be made for %s: %s", username, trouble)
     end

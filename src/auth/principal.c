@@ -17,22 +17,29 @@ static int malformed(struct dw_error *err, struct dw_span name, const char *why)
 }
 
 /* Counts components and checks the shape; the second pass then cannot fail. */
-static int survey(struct dw_span name, size_t *components, bool *has_realm, struct dw_error *err)
+static int survey(struct dw_span name, bool is_enterprise, size_t *components, bool *has_realm,
+                  struct dw_error *err)
 {
+    bool is_address = is_enterprise; /* the first '@' is part of the name */
     *components = 1;
     *has_realm = false;
     for (size_t i = 0; i < name.len; i++) {
         switch (name.at[i]) {
         case '\0': return malformed(err, name, "it holds a NUL octet (a quoted one is written \\0)");
         case '/':
+            if (is_enterprise)
+                break;
             if (*has_realm)
                 return malformed(err, name, "a '/' in the realm must be quoted with a backslash");
             ++*components;
             break;
         case '@':
             if (*has_realm)
-                return malformed(err, name, "it holds a second '@'; quote the first with a backslash");
-            *has_realm = true;
+                return malformed(err, name,
+                                 is_enterprise ? "it holds a third '@'; quote the second with a backslash"
+                                               : "it holds a second '@'; quote the first with a backslash");
+            *has_realm = !is_address;
+            is_address = false;
             break;
         case '\\':
             if (++i == name.len)
@@ -57,22 +64,24 @@ static uint8_t unquoted(uint8_t c)
     }
 }
 
-static void split(struct dw_principal *p, struct dw_span name)
+static void split(struct dw_principal *p, struct dw_span name, bool is_enterprise)
 {
+    bool is_address = is_enterprise;
     uint8_t *out = p->storage;
     struct dw_span *part = p->components;
     *part = dw_span_make(out, 0);
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.at[i];
-        if (c == '/') {
+        if (c == '/' && !is_enterprise) {
             *++part = dw_span_make(out, 0);
             continue;
         }
-        if (c == '@') {
+        if (c == '@' && !is_address) {
             part = &p->realm;
             *part = dw_span_make(out, 0);
             continue;
         }
+        is_address = is_address && c != '@';
         *out++ = c == '\\' ? unquoted(name.at[++i]) : c;
         part->len++;
     }
@@ -82,13 +91,13 @@ static void split(struct dw_principal *p, struct dw_span name)
     }
 }
 
-int dw_principal_parse(struct dw_principal *p, struct dw_span name, struct dw_span default_realm,
-                       struct dw_error *err)
+static int parse(struct dw_principal *p, struct dw_span name, struct dw_span default_realm, bool is_enterprise,
+                 struct dw_error *err)
 {
     *p = (struct dw_principal){0};
     if (!name.at)
         return dw_error_set(err, DW_ERROR_DENIED, "malformed principal name: there is none");
-    if (survey(name, &p->component_count, &p->realm_given, err) < 0)
+    if (survey(name, is_enterprise, &p->component_count, &p->realm_given, err) < 0)
         return -1;
     if (!p->realm_given) {
         if (!default_realm.at)
@@ -101,8 +110,20 @@ int dw_principal_parse(struct dw_principal *p, struct dw_span name, struct dw_sp
         dw_principal_free(p);
         return dw_error_set(err, DW_ERROR_INTERNAL, "out of memory for a principal name");
     }
-    split(p, name);
+    split(p, name, is_enterprise);
     return 0;
+}
+
+int dw_principal_parse(struct dw_principal *p, struct dw_span name, struct dw_span default_realm,
+                       struct dw_error *err)
+{
+    return parse(p, name, default_realm, false, err);
+}
+
+int dw_principal_parse_enterprise(struct dw_principal *p, struct dw_span name, struct dw_span default_realm,
+                                  struct dw_error *err)
+{
+    return parse(p, name, default_realm, true, err);
 }
 
 void dw_principal_free(struct dw_principal *p)

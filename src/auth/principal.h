@@ -18,6 +18,10 @@ struct dw_principal {
  * 0, or -1 with `err` told.  Ends with dw_principal_free. */
 int dw_principal_parse(struct dw_principal *p, struct dw_span name, struct dw_span default_realm,
                        struct dw_error *err);
+/* The same for an enterprise name (RFC 6806 section 5): one component, in which '/' and the first '@' are letters like
+ * others; alice@example.com@HOME.EXAMPLE has the realm HOME.EXAMPLE. */
+int dw_principal_parse_enterprise(struct dw_principal *p, struct dw_span name, struct dw_span default_realm,
+                                  struct dw_error *err);
 void dw_principal_free(struct dw_principal *p);
 
 enum dw_principal_form {

@@ -20,6 +20,14 @@ void dw_check_tell(struct dw_check *check, enum dw_check_weight weight, const ch
 
 /* Files and folders that the configuration names: there, ours to use, and nobody else's. */
 void dw_check_world(struct dw_check *check, const struct dw_config *config);
+/* Of it: what an xmpp or a dovecot listener names. */
+void dw_check_xmpp(struct dw_check *check, const struct dw_config *config, const struct dw_listener_config *listener);
+void dw_check_dovecot(struct dw_check *check, const struct dw_config *config,
+                      const struct dw_listener_config *listener);
+/* A file with a secret: there, and nobody else's to read. */
+void dw_check_secret(struct dw_check *check, const char *where, const char *what, const char *path);
+/* The same of a keytab, and whether it holds any key. */
+bool dw_check_keytab(struct dw_check *check, const char *where, const char *path);
 /* A policy: it loads, its hooks name only what there is, its rules hold no trap, nobody else can change it.
  * `named_at` is where the configuration names it, or NULL. */
 void dw_check_policy(struct dw_check *check, const char *path, const char *named_at,

@@ -68,6 +68,16 @@ static void check_secret(struct world *w, const char *where, const char *what, c
         WARNING(w, where, "%s %s belongs to user %ld, who can read and change it", what, path, (long)st->st_uid);
 }
 
+void dw_check_secret(struct dw_check *check, const char *where, const char *what, const char *path)
+{
+    struct world w = {check, NULL};
+    struct stat st;
+    if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+        FINDING(&w, where, "%s %s cannot be read: %s", what, path, strerror(errno));
+    else
+        check_secret(&w, where, what, path, &st);
+}
+
 /* Whether the keytab can be read at all; its principals are then in `names`. */
 static bool check_keytab(struct world *w, const char *where, const char *path, struct dw_buf *names)
 {
@@ -89,6 +99,15 @@ static bool check_keytab(struct world *w, const char *where, const char *path, s
     if (dw_buf_len(names) == 0)
         FINDING(w, where, "keytab %s holds no key", path);
     return dw_buf_len(names) > 0;
+}
+
+bool dw_check_keytab(struct dw_check *check, const char *where, const char *path)
+{
+    struct world w = {check, NULL};
+    struct dw_buf names = {0};
+    bool is_sound = check_keytab(&w, where, path, &names);
+    dw_buf_free(&names);
+    return is_sound;
 }
 
 /* Of the keytab that a listener uses: its own key, or the one for all. */
@@ -249,6 +268,10 @@ void dw_check_world(struct dw_check *check, const struct dw_config *config)
             check_backend(&w, one);
         } else if (one->kind == DW_LISTEN_ZMTP_OUT) {
             check_initiator(&w, one);
+        } else if (one->kind == DW_LISTEN_XMPP) {
+            dw_check_xmpp(check, config, one);
+        } else if (one->kind == DW_LISTEN_DOVECOT) {
+            dw_check_dovecot(check, config, one);
         }
     }
 }

@@ -53,7 +53,9 @@ void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *list
     conn->listener = listener;
     conn->number = ++worker->next_number;
     conn->born = dw_worker_now(worker);
-    conn->front = listener->kind == DW_LISTEN_ZMTP ? &dw_front_gateway : &dw_front_outbound;
+    conn->front = listener->kind == DW_LISTEN_ZMTP   ? &dw_front_gateway
+                  : listener->kind == DW_LISTEN_XMPP ? &dw_front_xmpp
+                                                     : &dw_front_outbound;
     snprintf(conn->id, sizeof conn->id, "%08x.%d.%llx", dw_broker_salt(worker->broker), worker->index,
              (unsigned long long)conn->number);
     if (name_peer(conn, fd, &err) < 0)

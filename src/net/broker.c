@@ -3,6 +3,7 @@
 
 #include "net/control.h"
 #include "net/listener.h"
+#include "net/prepare.h"
 #include "net/shadow.h"
 #include "net/specs.h"
 #include "net/watch.h"
@@ -13,14 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-/* Descriptors kept for listeners, journal, loops, the pool's files. */
-#define SPARE_DESCRIPTORS 128
 
 struct dw_broker {
     const char *config_path;
@@ -88,48 +85,9 @@ static struct dw_config *load(const char *path)
     return config;
 }
 
-/* Two descriptors a connection; as many as the system lets us have. */
-static long clamp_connections(long wanted)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-        return wanted;
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    getrlimit(RLIMIT_NOFILE, &files);
-    long most = files.rlim_cur > SPARE_DESCRIPTORS + 2 ? (long)((files.rlim_cur - SPARE_DESCRIPTORS) / 2) : 1;
-    if (wanted <= most)
-        return wanted;
-    char asked[24], got[24];
-    snprintf(asked, sizeof asked, "%ld", wanted);
-    snprintf(got, sizeof got, "%ld", most);
-    dw_log(DW_LOG_WARN, "limits.connections is clamped: two descriptors each are needed (ulimit -n)", "asked",
-           asked, "connections", got, NULL);
-    return most;
-}
-
 static struct dw_settings *make_settings(struct dw_broker *b, struct dw_config *config, struct dw_error *err)
 {
-    struct dw_settings *s = dw_settings_new(config, &b->archive, err);
-    if (s)
-        s->connections = clamp_connections(config->limits.connections);
-    return s;
-}
-
-static int check_credentials(const struct dw_config *config, struct dw_error *err)
-{
-    for (size_t i = 0; i < config->listener_count; i++) {
-        const struct dw_listener_config *l = &config->listeners[i];
-        if (l->kind != DW_LISTEN_ZMTP)
-            continue;
-        struct dw_acceptor_options options = {l->keytab, l->service, l->realm, NULL};
-        struct dw_error why = {0};
-        struct dw_cred *cred = dw_cred_acceptor(&options, &why);
-        if (!cred)
-            return dw_error_set(err, why.kind, "listener '%s': %s", l->name, why.detail);
-        dw_cred_free(&cred);
-    }
-    return 0;
+    return dw_prepare_settings(config, &b->archive, b->settings, err);
 }
 
 static bool is_configured(const struct dw_config *config, const struct dw_door *door)
@@ -236,7 +194,7 @@ static int reload(struct dw_broker *b, struct dw_error *err)
     struct dw_settings *settings = make_settings(b, config, err);
     if (!settings)
         return -1;
-    int rc = check_credentials(config, err);
+    int rc = dw_prepare_credentials(config, err);
     if (rc == 0)
         rc = (hosts = make_hosts(config, b->worker_count, err)) ? change_doors(b, config, err) : -1;
     if (rc < 0) {
@@ -434,7 +392,7 @@ static int prepare(struct dw_broker *b, struct dw_error *err)
     b->settings = make_settings(b, config, err);
     if (!b->settings || !b->tally || !b->shadow || !b->identities)
         return -1;
-    if (make_state_dir(config->state_dir, err) < 0 || check_credentials(config, err) < 0)
+    if (make_state_dir(config->state_dir, err) < 0 || dw_prepare_credentials(config, err) < 0)
         return -1;
     /* Before any port: it tells whether another broker runs with this state_dir. */
     b->control = dw_control_open(&b->loop, config->state_dir, dw_broker_describe, b, err);

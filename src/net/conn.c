@@ -249,6 +249,8 @@ void dw_conn_pump(struct dw_conn *conn, struct dw_leg *leg)
             dw_conn_doom(conn, "a message cannot be passed on");
         }
     }
+    if (leg == &conn->near && leg->machine && conn->phase == DW_PHASE_HANDSHAKE && conn->front->looked)
+        conn->front->looked(conn);
     if (leg->machine && dw_machine_settle(leg->machine) < 0)
         dw_conn_doom(conn, "out of memory");
 }

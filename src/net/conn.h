@@ -69,6 +69,8 @@ struct dw_front_ops {
     const char *(*likely)(const struct dw_conn *conn);
     /* The near machine ended before there was traffic. */
     void (*near_lost)(struct dw_conn *conn, const struct dw_error *why);
+    /* The near machine has looked at all that came, and there is no traffic yet. */
+    void (*looked)(struct dw_conn *conn);
     /* Milliseconds that a leg may be silent; 0: for ever. */
     unsigned (*ttl)(const struct dw_leg *leg);
     /* One of the front's own deadlines has come. */
@@ -82,7 +84,7 @@ struct dw_front_ops {
     /* Frees conn->own. */
     void (*forget)(struct dw_conn *conn);
 };
-extern const struct dw_front_ops dw_front_gateway, dw_front_outbound;
+extern const struct dw_front_ops dw_front_gateway, dw_front_outbound, dw_front_xmpp;
 
 /* What is known of a login until it is joined: the event and what it borrows from. */
 struct dw_question {

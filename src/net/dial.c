@@ -199,7 +199,7 @@ void dw_dial_start(struct dw_conn *conn, const struct dw_address *address)
     }
     conn->dial->address = address;
     conn->dial->pause = FIRST_PAUSE;
-    attempt(conn);
+    dw_dial_due(conn);
 }
 
 void dw_dial_retry(struct dw_conn *conn, const char *why)

@@ -81,6 +81,8 @@ void dw_settings_release(struct dw_settings **settings)
     *settings = NULL;
     if (!s || atomic_fetch_sub(&s->holders, 1) > 1)
         return;
+    if (s->xmpp)
+        s->free_xmpp(&s->xmpp);
     dw_config_release(&s->config);
     free(s);
 }

@@ -21,6 +21,8 @@ struct dw_settings {
     struct dw_config *config;
     struct dw_journal *journal; /* borrowed from the archive; NULL: none is kept */
     long connections; /* limits.connections, as far as descriptors go */
+    struct dw_xmpp_means *xmpp; /* what xmpp listeners need (net/xmpp_means.h); NULL: there are none */
+    void (*free_xmpp)(struct dw_xmpp_means **means);
 };
 
 /* Takes `config`, and opens its journal, or opens it again.  NULL with `err` told. */

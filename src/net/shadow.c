@@ -245,7 +245,9 @@ static struct item *copy(const struct dw_event *event, const struct dw_decision 
         return NULL;
     item->event = dw_event_to_json(event);
     item->decision = dw_decision_to_json(d);
-    item->trace = dw_decision_trace_to_json(d);
+    json_t *trace = dw_decision_trace_to_json(d); /* which shares answers with the question that is being asked */
+    item->trace = json_deep_copy(trace);
+    json_decref(trace);
     if (item->event && item->decision && item->trace &&
         (!event->plain.present || dw_buf_put(&item->password, event->plain.password) == 0))
         return item;

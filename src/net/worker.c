@@ -4,9 +4,11 @@
 #include "net/broker.h"
 #include "net/conn.h"
 #include "net/desk.h"
+#include "net/dovecot.h"
 #include "net/listener.h"
 #include "net/polls.h"
 #include "net/wants.h"
+#include "net/xmpp_pool.h"
 #include "net/zapsock.h"
 
 #include <stdlib.h>
@@ -105,6 +107,7 @@ static void adopt(struct dw_worker *w, struct dw_post *post)
         a->settings = settings;
         a->office = office;
         change_doors(w, a);
+        dw_xmpp_pool_drain(w);
     }
     free_adoption(a);
 }
@@ -170,7 +173,7 @@ void dw_worker_tell_granted(struct dw_holder holder)
 
 void dw_worker_check_end(struct dw_worker *w)
 {
-    if ((!w->draining && !w->stopping) || w->conns || w->zapsocks || w->ended)
+    if ((!w->draining && !w->stopping) || w->conns || w->zapsocks || w->dovecot_socks || w->ended)
         return;
     w->ended = true;
     dw_wants_close(w->wants);
@@ -202,7 +205,9 @@ static void drain(struct dw_worker *w, struct dw_post *post)
     free(post);
     w->draining = true;
     close_doors(w);
+    dw_xmpp_pool_drain(w);
     dw_zapsock_drain_all(w);
+    dw_dovecot_sock_drain_all(w);
     each_conn(w, dw_conn_drain);
 }
 
@@ -216,7 +221,9 @@ static void stop(struct dw_worker *w, struct dw_post *post)
     free(post);
     w->stopping = true;
     close_doors(w);
+    dw_xmpp_pool_drain(w);
     dw_zapsock_stop_all(w);
+    dw_dovecot_sock_stop_all(w);
     each_conn(w, doom);
 }
 

@@ -18,9 +18,11 @@ enum { DW_SCRATCH_BYTES = 131072, DW_MOST_LISTENERS = 64 };
 struct dw_broker;
 struct dw_conn;
 struct dw_door;
+struct dw_dovecot_sock;
 struct dw_reception;
 struct dw_wants;
 struct dw_worker;
+struct dw_xmpp_pool;
 struct dw_zapsock;
 
 struct dw_post {
@@ -44,6 +46,8 @@ struct dw_worker {
     int reception_count;
     struct dw_conn *conns; /* by number */
     struct dw_zapsock *zapsocks;
+    struct dw_dovecot_sock *dovecot_socks;
+    struct dw_xmpp_pool *xmpp_pool; /* NULL: nothing has been put there */
     uv_timer_t starve_timer;
     uint64_t next_number;
     uint8_t *scratch;

@@ -1,6 +1,7 @@
 /* One question in flight: see ask.h. */
 #include "policy/asking.h"
 
+#include "auth/authzid.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "policy/decision_lua.h"
@@ -337,6 +338,7 @@ static void settle(struct dw_ask *ask)
     } else if (ask->stage == DW_STAGE_MAP) {
         dw_decision_hold(d, (const char *const *)ask->host->refuse_users,
                          event->gss.present ? event->gss.expires : 0, moment_of(event));
+        dw_authzid_hold(d, event);
     } else if (!ask->decided) {
         d->verdict = DW_ALLOW;
     }

@@ -152,6 +152,23 @@ static int kit_covered(lua_State *L)
     return 1;
 }
 
+/* json(text): the value, or nil and why it is none. */
+static int kit_json(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    json_error_t where;
+    json_t **box = dw_lua_push_json_box(L);
+    *box = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &where);
+    if (*box) {
+        dw_lua_push_json(L, *box);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, where.text);
+    return 2;
+}
+
 static void push_fields(lua_State *L, const struct dw_field *fields)
 {
     lua_newtable(L);
@@ -180,13 +197,9 @@ static int kit_fields(lua_State *L)
 
 int dw_lua_open_kit(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"open", kit_open},
-                                         {"ask", kit_ask},
-                                         {"sha256", kit_sha256},
-                                         {"fields", kit_fields},
-                                         {"cover", kit_cover},
-                                         {"covered", kit_covered},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", kit_open},       {"ask", kit_ask},   {"sha256", kit_sha256},
+                                         {"fields", kit_fields},   {"json", kit_json}, {"cover", kit_cover},
+                                         {"covered", kit_covered}, {NULL, NULL}};
     if (luaL_newmetatable(L, TYPE)) {
         lua_pushcfunction(L, host_free);
         lua_setfield(L, -2, "__gc");

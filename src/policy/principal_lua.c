@@ -68,20 +68,26 @@ void dw_lua_push_principal(lua_State *L, const struct dw_principal *p)
         luaL_error(L, "out of memory for a principal");
 }
 
-int dw_lua_parse_principal(lua_State *L, struct dw_span name, struct dw_span default_realm, struct dw_error *err)
+static int parse_as(lua_State *L, struct dw_span name, struct dw_span default_realm, bool is_enterprise,
+                    struct dw_error *err)
 {
     struct dw_principal p;
     size_t components = 1;
     for (size_t i = 0; i < name.len; i++)
         components += name.at[i] == '/';
     struct object *o = make_room(L, components, 3 * (name.len + default_realm.len) + components + 1);
-    if (dw_principal_parse(&p, name, default_realm, err) < 0) {
+    if ((is_enterprise ? dw_principal_parse_enterprise : dw_principal_parse)(&p, name, default_realm, err) < 0) {
         lua_pop(L, 1);
         return -1;
     }
     int filled = fill(o, &p);
     dw_principal_free(&p);
     return filled < 0 ? luaL_error(L, "out of memory for a principal") : 0;
+}
+
+int dw_lua_parse_principal(lua_State *L, struct dw_span name, struct dw_span default_realm, struct dw_error *err)
+{
+    return parse_as(L, name, default_realm, false, err);
 }
 
 const struct dw_principal *dw_lua_to_principal(lua_State *L, int index)
@@ -109,11 +115,13 @@ static int push_span(lua_State *L, struct dw_span span)
     return 1;
 }
 
+/* parse(name [, default_realm [, "enterprise"]]) */
 static int parse(lua_State *L)
 {
+    static const char *const kinds[] = {"principal", "enterprise", NULL};
     struct dw_error err = {0};
     struct dw_span name = check_span(L, 1), realm = optional_span(L, 2);
-    if (dw_lua_parse_principal(L, name, realm, &err) == 0)
+    if (parse_as(L, name, realm, luaL_checkoption(L, 3, "principal", kinds) == 1, &err) == 0)
         return 1;
     lua_pushnil(L);
     lua_pushstring(L, err.detail);

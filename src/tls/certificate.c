@@ -6,12 +6,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* RFC 6120 section 13.7.1.4; RFC 4985. */
 static const char id_on_xmpp_addr[] = "1.3.6.1.5.5.7.8.5", id_on_dns_srv[] = "1.3.6.1.5.5.7.8.7";
@@ -30,16 +33,19 @@ const char *dw_tls_reason(char into[200])
 
 int dw_tls_file_error(struct dw_error *err, const char *what, const char *path)
 {
-    char reason[200];
-    if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE) {
+    unsigned long first = ERR_peek_error();
+    int lib = ERR_GET_LIB(first), reason = ERR_GET_REASON(first);
+    char words[200];
+    if (reason == ERR_R_MALLOC_FAILURE) {
         ERR_clear_error();
         return dw_error_set(err, DW_ERROR_INTERNAL, "out of memory for the %s %.200s", what, path);
     }
-    if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_PEM && ERR_GET_REASON(ERR_peek_error()) == PEM_R_NO_START_LINE) {
+    if ((lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE) ||
+        (lib == ERR_LIB_OSSL_DECODER && reason == ERR_R_UNSUPPORTED)) {
         ERR_clear_error();
         return dw_error_set(err, DW_ERROR_INTERNAL, "%.200s holds no PEM %s", path, what);
     }
-    return dw_error_set(err, DW_ERROR_INTERNAL, "cannot read the %s %.200s: %s", what, path, dw_tls_reason(reason));
+    return dw_error_set(err, DW_ERROR_INTERNAL, "cannot read the %s %.200s: %s", what, path, dw_tls_reason(words));
 }
 
 int dw_tls_no_password(char *into, int size, int writing, void *arg)
@@ -51,17 +57,24 @@ int dw_tls_no_password(char *into, int size, int writing, void *arg)
 BIO *dw_tls_open(const char *what, const char *path, struct dw_error *err)
 {
     ERR_clear_error();
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        dw_error_set(err, DW_ERROR_INTERNAL, "cannot read the %s %.200s: %s", what, path, strerror(errno));
-        return NULL;
+    struct stat seen;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe shall not hold us up */
+    int rc = fd < 0 ? -1 : fstat(fd, &seen);
+    if (rc == 0 && S_ISDIR(seen.st_mode)) {
+        errno = EISDIR;
+        rc = -1;
     }
-    BIO *bio = BIO_new_fp(file, BIO_CLOSE);
-    if (!bio) {
+    FILE *file = rc == 0 ? fdopen(fd, "r") : NULL;
+    BIO *bio = file ? BIO_new_fp(file, BIO_CLOSE) : NULL;
+    if (bio)
+        return bio;
+    dw_error_set(err, DW_ERROR_INTERNAL, "cannot read the %s %.200s: %s", what, path, strerror(errno));
+    if (file)
         fclose(file);
-        dw_tls_file_error(err, what, path);
-    }
-    return bio;
+    else if (fd >= 0)
+        close(fd);
+    ERR_clear_error();
+    return NULL;
 }
 
 STACK_OF(X509) * dw_tls_read_chain(const char *path, struct dw_error *err)
@@ -181,6 +194,8 @@ static struct dw_span other_name(const GENERAL_NAME *name, const char *oid)
 bool dw_tls_is_for(X509 *certificate, const char *name)
 {
     uint8_t address[16];
+    if (*name == '\0' || *name == '.') /* a leading dot would stand for any subdomain */
+        return false;
     if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1)
         return X509_check_ip_asc(certificate, name, 0) == 1;
     if (X509_check_host(certificate, name, strlen(name),

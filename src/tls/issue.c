@@ -139,9 +139,7 @@ static bool fill(X509 *certificate, EVP_PKEY *key, struct dw_tls_issuer *issuer,
 {
     X509 *authority = sk_X509_value(issuer->chain, 0);
     X509_NAME *subject = X509_get_subject_name(certificate);
-    /* Ed25519 and its like bring their own hash. */
-    int hash = NID_undef;
-    bool own = EVP_PKEY_get_default_digest_nid(issuer->key, &hash) == 2 && hash == NID_undef;
+    bool own_hash = EVP_PKEY_is_a(issuer->key, "ED25519") || EVP_PKEY_is_a(issuer->key, "ED448");
     time_t now = time(NULL);
     return X509_set_version(certificate, X509_VERSION_3) && set_serial(certificate) &&
            X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const uint8_t *)"durward login", -1, -1, 0) &&
@@ -153,8 +151,9 @@ static bool fill(X509 *certificate, EVP_PKEY *key, struct dw_tls_issuer *issuer,
            add_extension(certificate, authority, NID_key_usage, "critical,digitalSignature") &&
            add_extension(certificate, authority, NID_ext_key_usage, "clientAuth,serverAuth") &&
            add_extension(certificate, authority, NID_subject_key_identifier, "hash") &&
-           add_extension(certificate, authority, NID_authority_key_identifier, "keyid") &&
-           X509_sign(certificate, issuer->key, own ? NULL : EVP_sha256()) > 0;
+           (!X509_get0_subject_key_id(authority) ||
+            add_extension(certificate, authority, NID_authority_key_identifier, "keyid")) &&
+           X509_sign(certificate, issuer->key, own_hash ? NULL : EVP_sha256()) > 0;
 }
 
 struct dw_tls_pair *dw_tls_issue(struct dw_tls_issuer *issuer, const char *jid, unsigned seconds,

@@ -11,7 +11,8 @@ static const char *const binding_types[DW_CLIENT_BINDINGS] = {"tls-exporter", "t
 
 /* ---- The offer. */
 
-static void find_bindings(struct dw_xmpp_client *c)
+/* -1 when memory is out. */
+static int find_bindings(struct dw_xmpp_client *c)
 {
     struct dw_client_login *login = c->login;
     struct dw_error err = {0};
@@ -20,9 +21,12 @@ static void find_bindings(struct dw_xmpp_client *c)
         struct dw_buf *octets = &login->binding_octets[count];
         if (dw_tls_binding(c->tls, binding_types[i], octets, &err) == 0)
             login->binding[count++] = (struct dw_sasl_binding){binding_types[i], dw_buf_span(octets)};
+        else if (err.kind == DW_ERROR_INTERNAL)
+            return -1;
     }
     login->sasl_options.bindings = login->binding;
     login->sasl_options.binding_count = count;
+    return 0;
 }
 
 static bool is_plus(const char *mechanism)
@@ -54,8 +58,8 @@ int dw_xmpp_client_offer(struct dw_machine *m, const struct dw_xmpp_offer *offer
     if (c->state != dw_client_await_offer)
         return 0;
     c->login->sasl_options = offer->sasl;
-    find_bindings(c);
-    int rc = keep_mechanisms(c->login, offer->mechanisms);
+    int rc = find_bindings(c);
+    rc |= keep_mechanisms(c->login, offer->mechanisms);
     for (size_t i = 0; i < c->login->sasl_options.binding_count; i++)
         types[i] = c->login->binding[i].type;
     const struct dw_features features = {
@@ -103,6 +107,8 @@ static enum dw_act fail_attempt(struct dw_xmpp_client *c, struct dw_effect *fx, 
     bool failed = dw_sasl_failure_put(&out, condition) < 0;
     if (dw_client_say_text(c, &out, failed) < 0)
         return dw_client_close(c, fx, DW_ERROR_INTERNAL, "memory is out");
+    if (last.kind == DW_ERROR_INTERNAL)
+        return dw_client_fail(c, fx, last.kind, "internal-server-error", "%s", last.detail);
     if (login->failures >= DW_CLIENT_ATTEMPTS)
         return dw_client_fail(c, fx, last.kind, "policy-violation", "%u attempts to authenticate have failed: %s",
                               login->failures, last.detail);

@@ -15,12 +15,13 @@ enum { MOST_WAITING = 65536 };
 
 const char *dw_client_shown(char into[96], const char *text)
 {
-    struct dw_buf quoted = {0};
-    dw_text_quote(&quoted, dw_span_make(text, strnlen(text, 72)));
-    size_t len = dw_buf_len(&quoted) < 95 ? dw_buf_len(&quoted) : 95;
-    memcpy(into, dw_buf_span(&quoted).at, len);
-    into[len] = '\0';
-    dw_buf_free(&quoted);
+    size_t len = strnlen(text, 92);
+    bool is_cut = text[len] != '\0';
+    while (is_cut && len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80)
+        len--;
+    for (size_t i = 0; i < len; i++)
+        into[i] = (uint8_t)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    memcpy(into + len, is_cut ? ".." : "", is_cut ? 3 : 1);
     return into;
 }
 
@@ -237,6 +238,10 @@ enum dw_act dw_client_unexpected(struct dw_xmpp_client *c, struct dw_effect *fx,
                                : node->first     ? dw_client_shown(name, node->first->name)
                                                  : "none named");
     }
+    if (dw_xml_is(node, DW_XML_TLS, "starttls")) { /* RFC 6120 section 5.4.2.2 */
+        dw_client_say(c, DW_SPAN_OF("<failure xmlns='" DW_XML_TLS "'/></stream:stream>"));
+        return dw_client_close(c, fx, DW_ERROR_PROTOCOL, "STARTTLS within TLS");
+    }
     dw_client_shown(name, node->name);
     /* RFC 6120 sections 4.9.3.12 and 4.9.3.24. */
     if (dw_xml_is(node, DW_XML_CLIENT, "message") || dw_xml_is(node, DW_XML_CLIENT, "presence") ||
@@ -270,12 +275,16 @@ static const char *served(const struct dw_xmpp_client *c, const char *to)
     return NULL;
 }
 
-/* RFC 6120 section 4.7.1: who the client says it is may not be somebody of elsewhere, nor, once it is known, another. */
+/* RFC 6120 section 4.7.1: who the client says it is may not be somebody of elsewhere, nor, once it is known, another.  A
+ * name without a localpart is nobody's: XML::Stream (sendxmpp) tells its own host's. */
 static bool is_from_fit(const struct dw_xmpp_client *c, const char *from)
 {
     struct dw_span local, domain, resource, user = dw_buf_span(&c->login->user), user_local, user_domain, none;
-    if (!dw_jid_split(dw_span_str(from), &local, &domain, &resource) || !local.at ||
-        !dw_jid_same_domain(domain, dw_span_str(c->domain)))
+    if (!dw_jid_split(dw_span_str(from), &local, &domain, &resource))
+        return false;
+    if (!local.at)
+        return !resource.at;
+    if (!dw_jid_same_domain(domain, dw_span_str(c->domain)))
         return false;
     return !c->welcome || user.len == 0 ||
            (dw_jid_split(user, &user_local, &user_domain, &none) && dw_span_equal_nocase(local, user_local));
@@ -362,10 +371,10 @@ enum dw_act dw_client_await_header(struct dw_xmpp_client *c, struct dw_effect *f
 
 enum dw_act dw_client_await_offer(struct dw_xmpp_client *c, struct dw_effect *fx)
 {
-    if (c->machine.left > MOST_WAITING)
+    if (c->machine.left + dw_buf_len(&c->plain) > MOST_WAITING)
         return dw_client_fail(c, fx, DW_ERROR_LIMIT, "policy-violation",
                               "the client does not wait for its features");
-    return DW_NEED;
+    return dw_client_need(c, fx);
 }
 
 /* ---- STARTTLS (RFC 6120 section 5). */

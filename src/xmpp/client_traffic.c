@@ -39,6 +39,12 @@ enum dw_act dw_client_await_data(struct dw_xmpp_client *c, struct dw_effect *fx)
     return DW_DATA;
 }
 
+/* The backend has ended its stream. */
+static bool is_over(const struct dw_boundary *down)
+{
+    return down->opened && down->depth == 0 && dw_boundary_is_text(down);
+}
+
 static enum dw_act ended(struct dw_xmpp_client *c, const char *condition)
 {
     return dw_client_close(c, NULL, DW_ERROR_CLOSED, "ended: %s", condition);
@@ -58,7 +64,7 @@ int dw_client_push(struct dw_machine *m, struct dw_frame frame, struct dw_error 
     else
         dw_boundary_follow(&c->down, frame.body);
     int rc = dw_client_say(c, dw_span_make(frame.body.at, len));
-    if (rc == 0 && ending && (dw_boundary_is_between(&c->down) || (c->down.opened && c->down.depth == 0))) {
+    if (rc == 0 && ending && (dw_boundary_is_between(&c->down) || is_over(&c->down))) {
         if (dw_boundary_is_between(&c->down))
             rc = dw_client_say(c, dw_buf_span(&c->ending));
         if (rc == 0)
@@ -72,14 +78,15 @@ int dw_client_push(struct dw_machine *m, struct dw_frame frame, struct dw_error 
 bool dw_xmpp_client_end(struct dw_machine *m, const char *condition, const char *text)
 {
     struct dw_xmpp_client *c = dw_client_of(m);
-    bool is_open = c->state == dw_client_await_data, is_over = c->down.opened && c->down.depth == 0;
+    bool is_open = c->state == dw_client_await_data;
+    bool is_silent = !c->down.opened && dw_boundary_is_text(&c->down);
     if (c->state == dw_client_closed)
         return true;
-    if (is_open && c->down.opened && dw_boundary_is_text(&c->down) && is_over) {
-        ended(c, condition); /* the backend has ended the stream itself */
+    if (is_open && is_over(&c->down)) {
+        ended(c, condition);
         return true;
     }
-    if (is_open && (c->down.opened || !dw_boundary_is_text(&c->down)) && !dw_boundary_is_between(&c->down)) {
+    if (is_open && !is_silent && !dw_boundary_is_between(&c->down)) {
         if (dw_buf_len(&c->ending) == 0 && dw_stream_error_put(&c->ending, condition, text) < 0) {
             ended(c, condition);
             return true;

@@ -5,9 +5,9 @@
 
 enum { MOST_DOMAIN = 1023, MOST_LABEL = 63 };
 
-static int put_character(struct dw_buf *out, uint32_t c)
+static void put_character(struct dw_jid_domain *into, uint32_t c)
 {
-    uint8_t octets[4];
+    uint8_t *octets = into->octets + into->len;
     size_t len = 0;
     if (c < 0x80) {
         octets[len++] = (uint8_t)c;
@@ -24,7 +24,7 @@ static int put_character(struct dw_buf *out, uint32_t c)
         octets[len++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
         octets[len++] = (uint8_t)(0x80 | (c & 0x3f));
     }
-    return dw_buf_put(out, dw_span_make(octets, len));
+    into->len += len;
 }
 
 static uint8_t lower(uint8_t c)
@@ -103,7 +103,7 @@ static bool is_forbidden(uint8_t c)
     return c <= ' ' || c == 0x7f || strchr("\"&'/:;<>@\\", c) != NULL;
 }
 
-static int put_label(struct dw_buf *out, struct dw_span label)
+static int put_label(struct dw_jid_domain *into, struct dw_span label)
 {
     uint32_t points[MOST_LABEL];
     if (label.len == 0)
@@ -111,48 +111,40 @@ static int put_label(struct dw_buf *out, struct dw_span label)
     for (size_t i = 0; i < label.len; i++)
         if (is_forbidden(label.at[i]))
             return -1;
-    if (label.len > 4 && dw_span_equal_nocase(dw_span_make(label.at, 4), DW_SPAN_OF("xn--"))) {
-        int count = decode(dw_span_make(label.at + 4, label.len - 4), points);
-        for (int i = 0; i < count; i++)
-            if (put_character(out, points[i]) < 0)
-                return -1;
-        if (count > 0)
-            return 0;
-    }
-    for (size_t i = 0; i < label.len; i++)
-        if (dw_buf_put_u8(out, lower(label.at[i])) < 0)
-            return -1;
+    int count = -1;
+    if (label.len > 4 && dw_span_equal_nocase(dw_span_make(label.at, 4), DW_SPAN_OF("xn--")))
+        count = decode(dw_span_make(label.at + 4, label.len - 4), points);
+    for (int i = 0; i < count; i++)
+        put_character(into, points[i]);
+    for (size_t i = 0; count <= 0 && i < label.len; i++)
+        into->octets[into->len++] = lower(label.at[i]);
     return 0;
 }
 
-int dw_jid_prepare_domain(struct dw_buf *out, struct dw_span domain)
+int dw_jid_prepare_domain(struct dw_jid_domain *into, struct dw_span domain)
 {
-    size_t before = dw_buf_len(out);
+    into->len = 0;
     if (domain.len > 0 && domain.at[domain.len - 1] == '.')
         domain.len--;
-    bool good = domain.len <= MOST_DOMAIN && dw_text_is_utf8(domain);
-    while (good) {
+    if (domain.len > MOST_DOMAIN || !dw_text_is_utf8(domain))
+        return -1;
+    for (;;) {
         const uint8_t *dot = domain.len ? memchr(domain.at, '.', domain.len) : NULL;
         size_t len = dot ? (size_t)(dot - domain.at) : domain.len;
-        good = put_label(out, dw_span_make(domain.at, len)) == 0;
+        if (put_label(into, dw_span_make(domain.at, len)) < 0)
+            return -1;
         if (!dot)
-            break;
-        good = good && dw_buf_put_u8(out, '.') == 0;
+            return 0;
+        into->octets[into->len++] = '.';
         domain = dw_span_make(dot + 1, domain.len - len - 1);
     }
-    if (!good)
-        dw_buf_cut(out, before);
-    return good ? 0 : -1;
 }
 
 bool dw_jid_same_domain(struct dw_span a, struct dw_span b)
 {
-    struct dw_buf pa = {0}, pb = {0};
-    bool same = dw_jid_prepare_domain(&pa, a) == 0 && dw_jid_prepare_domain(&pb, b) == 0 &&
-                dw_span_equal(dw_buf_span(&pa), dw_buf_span(&pb));
-    dw_buf_free(&pa);
-    dw_buf_free(&pb);
-    return same;
+    struct dw_jid_domain pa, pb;
+    return dw_jid_prepare_domain(&pa, a) == 0 && dw_jid_prepare_domain(&pb, b) == 0 && pa.len == pb.len &&
+           memcmp(pa.octets, pb.octets, pa.len) == 0;
 }
 
 bool dw_jid_split(struct dw_span jid, struct dw_span *local, struct dw_span *domain, struct dw_span *resource)

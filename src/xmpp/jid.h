@@ -6,11 +6,15 @@
 #ifndef DW_XMPP_JID_H
 #define DW_XMPP_JID_H
 
-#include "base/buf.h"
+#include "base/span.h"
 
-/* Appends the form that domains are compared in; -1, and nothing is appended, when it is no domain (empty, an empty label,
- * a character that no domain has, over 1023 octets), or memory is out. */
-int dw_jid_prepare_domain(struct dw_buf *out, struct dw_span domain);
+/* A domain in the form that domains are compared in. */
+struct dw_jid_domain {
+    size_t len;
+    uint8_t octets[4100]; /* four for each that may be written */
+};
+/* -1 when it is no domain: empty, with an empty label or a character that no domain has, over 1023 octets. */
+int dw_jid_prepare_domain(struct dw_jid_domain *into, struct dw_span domain);
 bool dw_jid_same_domain(struct dw_span a, struct dw_span b);
 
 /* local@domain/resource; the first and the last are absent when they are not there.  False when a part that is there is

@@ -26,8 +26,9 @@ struct login {
     const struct dw_tls_pair *pair;
     struct dw_tls *tls;
     bool tls_ended;
-    char *domain;
+    char *domain, *name; /* what it serves, and what its certificate has to be for */
     struct dw_xml *xml; /* of the header that is under way; none once the user is in */
+    bool begun; /* its first octet is there */
     struct dw_buf plain; /* what TLS gave; in the clear the machine's own input is parsed */
     size_t lent; /* octets of `plain` that the last effect showed */
     struct dw_buf offered; /* mechanisms, each with a space behind it */
@@ -123,6 +124,7 @@ static int send_header(struct login *l)
         dw_error_set(&l->why, DW_ERROR_INTERNAL, "out of memory for a stream to the backend");
     dw_buf_free(&text);
     l->state = AWAIT_HEADER;
+    l->begun = false;
     return rc;
 }
 
@@ -140,27 +142,24 @@ static bool offers(const struct login *l, const char *mechanism)
     return false;
 }
 
-static int put_field(struct dw_buf *raw, struct dw_span field, struct dw_error *why)
+/* A NUL would make two fields of one. */
+static bool is_whole(struct dw_span field)
 {
-    if (field.len && memchr(field.at, 0, field.len))
-        return dw_error_set(why, DW_ERROR_INTERNAL, "a NUL in what the backend is to be told of a user");
-    if (dw_buf_put(raw, field) < 0)
-        return dw_error_set(why, DW_ERROR_INTERNAL, "out of memory for a login at the backend");
-    return 0;
+    return field.len == 0 || !memchr(field.at, 0, field.len);
 }
 
 /* RFC 4616 section 2; RFC 4422 appendix A: EXTERNAL is the authorization identity alone. */
 static int put_message(struct dw_buf *raw, const struct dw_xmpp_credentials *c, struct dw_error *why)
 {
-    static const uint8_t nul[1] = {0};
-    if (put_field(raw, c->authzid, why) < 0 || strcmp(c->mechanism, "PLAIN") != 0)
-        return why->kind == DW_ERROR_NONE ? 0 : -1;
-    if (dw_buf_put(raw, dw_span_make(nul, 1)) < 0 || put_field(raw, c->authcid, why) < 0 ||
-        dw_buf_put(raw, dw_span_make(nul, 1)) < 0 || put_field(raw, c->password, why) < 0)
-        return why->kind == DW_ERROR_NONE
-                   ? dw_error_set(why, DW_ERROR_INTERNAL, "out of memory for a login at the backend")
-                   : -1;
-    return 0;
+    static const struct dw_span nul = {(const uint8_t *)"", 1};
+    if (!is_whole(c->authzid) || !is_whole(c->authcid) || !is_whole(c->password))
+        return dw_error_set(why, DW_ERROR_INTERNAL, "a NUL in what the backend is to be told of a user");
+    int rc = dw_buf_put(raw, c->authzid);
+    if (rc == 0 && strcmp(c->mechanism, "PLAIN") == 0 &&
+        (dw_buf_put(raw, nul) < 0 || dw_buf_put(raw, c->authcid) < 0 || dw_buf_put(raw, nul) < 0 ||
+         dw_buf_put(raw, c->password) < 0))
+        rc = -1;
+    return rc < 0 ? dw_error_set(why, DW_ERROR_INTERNAL, "out of memory for a login at the backend") : 0;
 }
 
 static int send_auth(struct login *l, const struct dw_xmpp_credentials *c)
@@ -323,7 +322,7 @@ static enum dw_act start_tls(struct login *l, struct dw_effect *fx, const struct
         return refuse(l, fx, DW_ERROR_TEMPORARY, "the backend of %.80s sent octets in the clear behind <proceed/>",
                       l->domain);
     dw_xml_free(&l->xml);
-    l->tls = dw_tls_connect(l->context, l->domain, NULL, l->pair);
+    l->tls = dw_tls_connect(l->context, l->name, NULL, l->pair);
     if (!l->tls)
         return no_memory(l, fx);
     l->state = AWAIT_TLS;
@@ -361,9 +360,25 @@ static enum dw_act take_stanza(struct login *l, struct dw_effect *fx, const stru
 
 /* ---- The machine. */
 
+/* SSH, SMTP and many more greet with a word: it is told at once, not when a deadline has passed. */
+static bool is_no_xml(struct login *l)
+{
+    struct dw_span first = input(l);
+    if (l->state != AWAIT_HEADER || l->begun || first.len == 0)
+        return false;
+    l->begun = true;
+    return !memchr("< \t\r\n", first.at[0], 5);
+}
+
 static enum dw_act parse(struct login *l, struct dw_effect *fx)
 {
     enum dw_act act = DW_NEED;
+    if (is_no_xml(l))
+        return refuse(
+            l, fx, DW_ERROR_TEMPORARY,
+            "the backend of %.80s speaks no XMPP: is backend.connect its client port, and one without direct "
+            "TLS?",
+            l->domain);
     while (act == DW_NEED && l->xml) {
         struct dw_error why;
         size_t used = 0;
@@ -448,6 +463,7 @@ static void login_free(struct dw_machine *m)
     dw_buf_free(&l->plain);
     dw_buf_free(&l->offered);
     free(l->domain);
+    free(l->name);
     free(l);
 }
 
@@ -463,7 +479,8 @@ struct dw_machine *dw_xmpp_login_new(const struct dw_xmpp_login_options *options
     l->context = dw_tls_context_hold(options->tls);
     l->pair = options->pair;
     l->domain = strdup(options->domain);
-    if (!l->domain || dw_buf_put(&m->out, options->preamble) < 0 || send_header(l) < 0)
+    l->name = strdup(options->name ? options->name : options->domain);
+    if (!l->domain || !l->name || dw_buf_put(&m->out, options->preamble) < 0 || send_header(l) < 0)
         dw_machine_free(&m);
     return m;
 }

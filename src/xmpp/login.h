@@ -19,7 +19,8 @@
 enum dw_xmpp_proxy { DW_XMPP_PROXY_NONE, DW_XMPP_PROXY_V1, DW_XMPP_PROXY_V2 };
 
 struct dw_xmpp_login_options {
-    const char *domain; /* `to`, SNI, and what the certificate is verified against; copied */
+    const char *domain; /* `to`; copied */
+    const char *name; /* SNI, and what the certificate is verified against; NULL: the domain; copied */
     struct dw_tls_context
         *tls; /* held by the machine; NULL: in the clear (loopback only: the configuration sees to it) */
     const struct dw_tls_pair *pair; /* EXTERNAL: our certificate; must outlive the machine; else NULL */

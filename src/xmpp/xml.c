@@ -22,7 +22,7 @@ struct dw_xml {
     struct dw_xml_limits limits;
     struct dw_meter *meter;
     struct dw_boundary scan;
-    struct dw_buf pending; /* markup that is not whole */
+    struct dw_buf pending; /* text in a stanza, and markup that is not whole */
     struct dw_xml_node *top, *in; /* the header or stanza, and its innermost open element */
     char *content_ns;
     unsigned depth, elements;
@@ -161,7 +161,7 @@ static void on_text(void *arg, const char *text, int len)
     if (x->depth > 1) {
         if (dw_buf_put(&x->in->text, dw_span_make(text, (size_t)len)) < 0)
             out_of_memory(x);
-    } else if (!is_blank(text, (size_t)len)) {
+    } else if (!is_blank(text, (size_t)len)) { /* a reference, or a CDATA section */
         stop(x, DW_ERROR_PROTOCOL, "bad-format", "there is text between stanzas");
     }
 }
@@ -247,19 +247,33 @@ static int parse(struct dw_xml *x, struct dw_span bytes)
     return status == XML_STATUS_OK ? 0 : not_parsed(x);
 }
 
-/* Text and markup up to an end that the scanner has found, or a part of it, which is kept. */
-static int take(struct dw_xml *x, struct dw_span bytes)
+/* Around stanzas there is nothing but white space: said here, since the parser would wait for the other quote of a
+ * literal, looking at all of it again at every turn. */
+static int check_blank(struct dw_xml *x, struct dw_span text)
 {
+    if (x->depth > 1 || is_blank((const char *)text.at, text.len))
+        return 0;
+    if (x->depth == 1)
+        return failed(x, DW_ERROR_PROTOCOL, "bad-format", "there is text between stanzas");
+    return failed(x, DW_ERROR_PROTOCOL, "not-well-formed", "there is text before the stream");
+}
+
+/* Text and markup up to an end that the scanner has found; or a part of them, which is kept.  `in_text`: how it began. */
+static int take(struct dw_xml *x, struct dw_span bytes, bool in_text)
+{
+    const uint8_t *markup = in_text ? memchr(bytes.at, '<', bytes.len) : bytes.at;
+    bool is_whole = dw_boundary_is_text(&x->scan) && (markup || x->depth <= 1);
+    if (in_text && check_blank(x, dw_span_make(bytes.at, markup ? (size_t)(markup - bytes.at) : bytes.len)) < 0)
+        return -1;
     x->bytes += bytes.len;
     if (x->bytes > x->limits.bytes)
         return failed(x, DW_ERROR_LIMIT, "policy-violation", "a header or stanza is too large");
     if (x->scan.declaration)
         return failed(x, DW_ERROR_PROTOCOL, "restricted-xml", "it holds a comment or a document type");
-    bool whole = dw_boundary_is_text(&x->scan);
-    if (!whole || dw_buf_len(&x->pending) > 0)
+    if (!is_whole || dw_buf_len(&x->pending) > 0)
         if (dw_buf_put(&x->pending, bytes) < 0)
             return failed(x, DW_ERROR_INTERNAL, "internal-server-error", "memory is out");
-    if (!whole)
+    if (!is_whole)
         return 0;
     if (dw_buf_len(&x->pending) > 0)
         bytes = dw_buf_span(&x->pending);
@@ -302,9 +316,10 @@ int dw_xml_feed(struct dw_xml *x, struct dw_span bytes, size_t *used, struct dw_
     int rc = look_at_encoding(x, bytes);
     while (rc == 0 && !x->got && *used < bytes.len) {
         struct dw_span rest = dw_span_make(bytes.at + *used, bytes.len - *used);
+        bool in_text = dw_boundary_is_text(&x->scan);
         rest.len = dw_boundary_markup(&x->scan, rest);
         *used += rest.len;
-        rc = take(x, rest);
+        rc = take(x, rest, in_text);
     }
     if (rc < 0)
         return dw_error_set(err, x->kind, "%s: %s", x->condition, x->detail);

@@ -53,8 +53,8 @@ return {
 class Server:
     """A server program of examples/zap: .endpoint, .key, and the lines it prints."""
 
-    def __init__(self, command, environment=None):
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    def __init__(self, command, environment=None, folder=None):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder)
         self.endpoint = self.process.stdout.readline().strip()
         self.lines = queue.Queue()
         self.key = self.process.stdout.readline().strip() if command[0] == sys.executable else "-"
@@ -534,6 +534,16 @@ class TestExamples(Zap):
                          ("HANDSHAKE_FAILED_AUTH", 400))
         self.assert_out(server)
 
+    def test_forwarder_in_lua(self):
+        durward = self.handler()
+        server = Server(["luajit", "server.lua", "tcp://127.0.0.1:*", durward.way, "trades"], folder=EXAMPLES)
+        self.addCleanup(server.end)
+        for number in range(20):
+            self.client(server, "hello %d" % number, plain_username=b"alice", plain_password=b"s3cret")
+        self.assertEqual({server.line() for _ in range(20)}, {"alice hello %d" % number for number in range(20)})
+        events = self.client(server, "no", plain_username=b"bob", plain_password=b"hunter2")
+        self.event(events, "HANDSHAKE_FAILED_AUTH")
+        self.assert_out(server)
 
     def test_as_it_stands(self):
         folder = os.path.join(tempfile.mkdtemp(dir=self.lab.dir), "zap")

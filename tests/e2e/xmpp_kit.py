@@ -50,8 +50,8 @@ class Refused(Exception):
 class Stream:
     """A connection to 127.0.0.1:port.  `read` gives what came; the sockets are the caller's to `close`."""
 
-    def __init__(self, port, domain, authority=None, alpn=None, sni=None, host="127.0.0.1"):
-        self.domain, self.authority, self.alpn, self.sni = domain, authority, alpn, sni
+    def __init__(self, port, domain, authority=None, alpn=None, sni=None, host="127.0.0.1", pair=None):
+        self.domain, self.authority, self.alpn, self.sni, self.pair = domain, authority, alpn, sni, pair
         self.socket = socket.create_connection((host, port), timeout=kit.PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = None
@@ -113,6 +113,8 @@ class Stream:
         context = ssl.create_default_context(cafile=self.authority)
         if not verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if self.pair:
+            context.load_cert_chain(*self.pair)
         if self.alpn:
             context.set_alpn_protocols([self.alpn])
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -361,10 +363,13 @@ def gsasl(stream, cache, hostname, authzid="", mechanism="GSSAPI"):
 
 
 def native(stream, user, password):
-    """Logs a native user in by a password, on a prepared stream: SCRAM where it is offered, else PLAIN."""
+    """Logs a native user in: by the certificate that the stream shows, by SCRAM where it is offered, else by PLAIN."""
     features = stream.prepare()
     offered = [element.text for element in features.iter("{%s}mechanism" % SASL)]
-    if "SCRAM-SHA-1" in offered:
+    if stream.pair:
+        stream.auth("EXTERNAL", ("%s@%s" % (user, stream.domain)).encode())
+        stream.sasl()
+    elif "SCRAM-SHA-1" in offered:
         scram(stream, user, password)
     else:
         stream.auth("PLAIN", b"\0" + user.encode() + b"\0" + password.encode())
@@ -393,10 +398,10 @@ def scram(stream, user, password):
 class Echo:
     """A native user on the server itself, who answers "echo: TEXT" to whatever is said to them."""
 
-    def __init__(self, port, user, password, domain, authority):
+    def __init__(self, port, user, password, domain, authority, pair=None):
         self.jid = user + "@" + domain
         self.heard = []
-        self.stream = Stream(port, domain, authority)
+        self.stream = Stream(port, domain, authority, pair=pair)
         native(self.stream, user, password)
         self.stream.bind("echo")
         self.stream.send("<presence/>")

@@ -34,8 +34,8 @@ PR_SET_PDEATHSIG = 1
 
 def missing_prosody(*modules):
     """What a Prosody with these community modules wants, or None."""
-    if not shutil.which("prosody"):
-        return "prosody is not installed"
+    if not shutil.which("prosody") or not shutil.which("openssl"):
+        return "prosody or openssl is not installed"
     for name in modules:
         if not glob.glob(os.path.join(COMMUNITY, name)):
             return "prosody-modules is not installed: no %s" % name
@@ -43,7 +43,8 @@ def missing_prosody(*modules):
 
 
 def missing_ejabberd():
-    return None if EJABBERD and shutil.which("erl") else "ejabberd is not installed"
+    there = EJABBERD and shutil.which("erl") and shutil.which("openssl")
+    return None if there else "ejabberd or openssl is not installed"
 
 
 def free_port():
@@ -194,24 +195,21 @@ def lua(value):
 
 
 class Prosody(Server):
-    """`extra` is Lua for the global section; direct TLS is on `direct_port`."""
+    """`extra` is Lua for the global section; direct TLS is on `direct_port`.  Debian's has no PROXY protocol."""
 
     modules = ["roster", "saslauth", "tls", "disco", "ping", "smacks", "presence", "message", "iq", "time", "version"]
 
     def start(self):
+        if self.proxy:
+            raise ValueError("Debian's prosody-modules have no mod_net_proxy")
         options = {
             "run_as_root": True, "daemonize": False, "pidfile": self.path("prosody.pid"), "data_path": self.path("data"),
-            "plugin_paths": [PROVIDER, COMMUNITY], "interfaces": ["127.0.0.1"], "modules_disabled": ["s2s", "s2s_auth_certs"],
-            "c2s_require_encryption": True, "c2s_direct_tls_ports": [self.direct_port], "s2s_ports": [], "http_ports": [],
-            "https_ports": [], "authentication": "internal_hashed", "storage": "internal",
+            "plugin_paths": [PROVIDER, COMMUNITY], "interfaces": ["127.0.0.1"],
+            "modules_disabled": ["s2s", "s2s_auth_certs"], "c2s_require_encryption": True, "c2s_ports": [self.port],
+            "c2s_direct_tls_ports": [self.direct_port], "s2s_ports": [], "http_ports": [], "https_ports": [],
+            "authentication": "internal_hashed", "storage": "internal",
         }
-        modules, ports = list(self.modules), {"c2s_ports": [self.port]}
-        if self.proxy:  # the community's mod_net_proxy: its port leads to c2s; the plain one stays, elsewhere
-            modules.append("net_proxy")
-            ports = {"c2s_ports": [free_port()], "proxy_ports": [self.port], "proxy_trusted_proxies": ["127.0.0.1"]}
-        lines = ["%s = %s" % (name, lua(value)) for name, value in dict(options, **ports).items()]
-        if self.proxy:
-            lines.append("proxy_port_mappings = { [%d] = \"c2s\" }" % self.port)
+        lines = ["%s = %s" % (name, lua(value)) for name, value in options.items()]
         if self.login == "token":
             with open(self.path("secret"), "wb") as file:
                 file.write(self.secret)
@@ -220,7 +218,7 @@ class Prosody(Server):
             lines += ["authentication = \"ccert\"", "c2s_ssl = { cafile = %s; verify = { \"peer\" } }"
                       % lua(self.authority.certificate)]
         lines += ["log = { { levels = { min = \"debug\" }, to = \"console\" } }", self.extra]
-        lines.append("modules_enabled = " + lua(modules))
+        lines.append("modules_enabled = " + lua(self.modules))
         for name, users in self.domains.items():
             certificate, key = self.certificates[name]
             lines += ["VirtualHost " + lua(name), "ssl = { certificate = %s; key = %s }" % (lua(certificate), lua(key))]

@@ -97,6 +97,16 @@ describe("a2l lint", function()
     assert.same({ nil, "KRB5_CONFIG_BADFORMAT" }, { rules:map("a/b@X"), (select(3, rules:map("a/b@X"))) })
   end)
 
+  it("finds patterns that the POSIX engine would choke on, which are not tried", function()
+    for _, pattern in ipairs({ "^.*+++++;", "^a*{2,}{2,}{2,}b", "(\\<|\\b)*(\\<|\\b)*(\\<|\\b|\\>)*x",
+      "((a{90}){90}){90}" }) do
+      assert.matches("too large, or repeats too much", finds("limit", 1, "RULE:[1:$1]s/" .. pattern .. "/x/"))
+    end
+    for _, pattern in ipairs({ "^.*@HOME\\.EXAMPLE$", "[a-z]{1,300}$", "[a-z]+([.][a-z]+)*", "\\<a+\\>" }) do
+      assert.is_nil(finds("limit", 1, "RULE:[1:$1]s/" .. pattern .. "/x/"))
+    end
+  end)
+
   it("has nothing to say of sound rules", function()
     assert.same({}, a2l.compile("RULE:[2:$1.$2@$0]([a-z]*[.]host@HOME\\.EXAMPLE)s/@.*//\nDEFAULT", HOME):lint())
   end)

@@ -20,7 +20,9 @@ describe("xmpp_user", function()
     assert.same(ALLOWED, login("alice@EXAMPLE.COM"))
     assert.same(ALLOWED, login("alice@EXAMPLE.COM", { domain = "Example.Com" }))
     assert.same(ALLOWED, login("alice@EXAMPLE.COM", { authzid = "alice@example.com" }))
-    assert.same(ALLOWED, login("alice@EXAMPLE.COM", { authzid = "" }))
+    for _, own in ipairs { "", "alice", "Alice@Example.com", "alice@EXAMPLE.COM" } do
+      assert.same(ALLOWED, login("alice@EXAMPLE.COM", { authzid = own }))
+    end
   end)
 
   for _, case in ipairs {

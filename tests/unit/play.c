@@ -295,6 +295,9 @@ int play_every_way(const struct play_front *front, const struct play_conversatio
         {.piece = 700, .scratch = 4096},
     };
     int failed = 0;
+    for (size_t i = 0; i < c->line[0]->count; i++)
+        if (play_is(c->line[0], i, "whole"))
+            return !play_once(front, c, &plain[0]);
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         failed += !play_once(front, c, &plain[i]);
     if (size > 20000)

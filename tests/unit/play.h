@@ -12,11 +12,11 @@
  *   ! close protocol "part of the detail"      the machine closes, and says why
  *
  * Words are bare, "quoted" (with \xNN, \n, \r, \", \\), "repeated"*300, or key=value (the value may be quoted);
- * what they mean is the front's to say (play_zmtp.c, play_dovecot.c).  Everything the machine says or does must be told: a
+ * what they mean is the front's to say (play_zmtp.c, play_dovecot.c, play_xmpp.c).  Everything the machine says or does must be told: a
  * conversation ends with nothing left over.
  *
  * Every conversation is played whole, octet by octet, into a small scratch, and cut in two at every offset (of its
- * own lines).
+ * own lines); but one whose ':' line says `whole`, because it is about what arrives together, only so.
  * What was lent to the machine is overwritten between turns, so that a span kept too long is seen. */
 #ifndef DW_TESTS_PLAY_H
 #define DW_TESTS_PLAY_H
@@ -117,6 +117,6 @@ void play_put(struct dw_buf *out, const struct play_word *word);
 const struct play_word *play_key(const struct play_line *line, const char *key);
 bool play_is(const struct play_line *line, size_t index, const char *word);
 
-extern const struct play_front play_zmtp, play_dovecot;
+extern const struct play_front play_zmtp, play_dovecot, play_xmpp;
 
 #endif

@@ -384,12 +384,14 @@ static void test_log(void)
 }
 
 /* Threads that start, reload, look and ask at the same time. */
+static _Atomic int unloaded;
+
 static void *reload_on_and_on(void *arg)
 {
     for (int i = 0; i < 20; i++) {
         struct durward_zap_statistics s;
-        CHECK_INT(durward_zap_reload(arg, NULL), 0);
-        CHECK_INT(durward_zap_statistics(arg, &s, sizeof s), 0);
+        unloaded += durward_zap_reload(arg, NULL) < 0;
+        unloaded += durward_zap_statistics(arg, &s, sizeof s) < 0;
     }
     return NULL;
 }
@@ -407,6 +409,7 @@ static void test_threads(void)
         CHECK_STR(lib_ask(asker, "1", i % 50 ? "open" : "slow"), "1 200 OK alice");
     for (int i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
+    CHECK_INT(unloaded, 0);
     CHECK_INT(figures(zap).reloads, 60);
     zmq_close(asker);
     durward_zap_stop(&zap);
@@ -455,6 +458,7 @@ static void test_fork(void)
     zmq_close(asker);
     durward_zap_stop(&zap);
     zmq_ctx_term(context);
+#ifndef __SANITIZE_THREAD__ /* which does not follow threads into a child */
     /* None of the parent's is left. */
     fflush(stdout);
     child = fork();
@@ -471,6 +475,7 @@ static void test_fork(void)
         _exit(check_failed != before);
     }
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+#endif
 }
 
 static pthread_t interrupted;

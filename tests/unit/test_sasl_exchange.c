@@ -3,7 +3,7 @@
 #include "toy_gss.h"
 
 #include "base/error.h"
-#include "sasl/authzid.h"
+#include "auth/authzid.h"
 #include "sasl/sasl.h"
 
 #define NO_MESSAGE ((const char *)NULL)

@@ -1,0 +1,24 @@
+/* A connection from a mail or chat server that asks us to authenticate its clients (Dovecot's authentication protocol,
+ * dovecot/service.h).
+ *
+ *   listener -> dw_dovecot_sock_new -> handshake -> exchanges, many at once (exchange.h) -> OK or FAIL for each
+ *
+ * While the policy has MOST_ASKING questions, or REPLIES_HIGH octets wait for a server that does not read, nothing more is
+ * taken in.  A reload needs no new connection, but tells a server of new mechanisms only when it connects anew.  A
+ * connection whose listener has left the configuration is ended once its exchanges are.
+ *
+ * Everything runs on the worker's thread. */
+#ifndef DW_NET_DOVECOT_H
+#define DW_NET_DOVECOT_H
+
+#include "net/worker.h"
+
+struct dw_dovecot_sock;
+
+/* Takes the accepted socket.  Everything that goes wrong is logged and the socket closed. */
+void dw_dovecot_sock_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd);
+/* Every one of the worker's: lets the exchanges that are under way come to their end, then closes; or closes at once. */
+void dw_dovecot_sock_drain_all(struct dw_worker *worker);
+void dw_dovecot_sock_stop_all(struct dw_worker *worker);
+
+#endif

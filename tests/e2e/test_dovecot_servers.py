@@ -1,0 +1,325 @@
+"""Stock servers that ask durward by Dovecot's protocol, and real Kerberos clients of theirs: Postfix, Exim, Prosody; and a
+client over Java's own Kerberos."""
+import base64
+import os
+import re
+import shutil
+import smtplib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import kit
+import mail_servers
+import xmpp_kit
+import xmpp_servers
+from dovecot_kit import Asker, Ticket
+
+SMTP = "smtp/localhost@" + kit.HOME
+POLICY = """
+local durward = require("durward")
+return {
+  map = durward.map.chain {
+    durward.map.strip_realm("HOME.EXAMPLE"),
+    durward.map.name("%1.partner", "PARTNER.EXAMPLE"),
+  },
+  authorize = function(event)
+    if event.user == "bob" then
+      return durward.deny({ reason = "bob stays outside" })
+    end
+    return durward.allow({ JID })
+  end,
+}
+"""
+
+
+def encode(octets):
+    return base64.b64encode(octets).decode()
+
+
+class Case(kit.Case):
+    @classmethod
+    def setUpClass(cls):
+        lab = kit.Lab.shared()
+        cls.keytab = lab.dir + "/servers.keytab"
+        if not os.path.exists(cls.keytab):
+            for service in ("smtp/localhost", "xmpp/example.test"):
+                lab.run("addservice", service, "--keytab", cls.keytab)
+
+    def front(self, jid="", **listener):
+        listener = dict({"name": "sasl", "keytab": self.keytab}, **listener)
+        return self.serve({"workers": 2, "dovecot": [listener]}, POLICY.replace("JID", jid))
+
+
+class Mail(Case):
+    def setUp(self):
+        super().setUp()
+        missing = mail_servers.missing_postfix()
+        if missing:
+            self.skipTest(missing)
+
+    def postfix(self, sasl):
+        server = mail_servers.Postfix(sasl)
+        self.addCleanup(server.stop)
+        return server
+
+    def log_in(self, server, ticket, authzid=b"", initial=True):
+        """An smtplib session, logged in."""
+        session = smtplib.SMTP("127.0.0.1", server.port, timeout=kit.PATIENCE)
+        self.addCleanup(session.close)
+        session.ehlo("client.example")
+        self.assertEqual(session.esmtp_features["auth"].split(), ["GSSAPI"])
+        word = encode(ticket.step())
+        code, answer = session.docmd("AUTH", "GSSAPI " + word if initial else "GSSAPI")
+        if not initial and code == 334:
+            code, answer = session.docmd(word)
+        while code == 334:
+            code, answer = session.docmd(encode(ticket.answer(base64.b64decode(answer), authzid=authzid)))
+        return session, code
+
+    def ticket(self, user, **more):
+        return Ticket(self.lab.cache(user), SMTP, **more)
+
+    def test_over_tcp(self):
+        port = kit.free_port()
+        durward = self.front(listen="tcp://127.0.0.1:%d" % port)
+        server = self.postfix("inet:127.0.0.1:%d" % port)
+        for user, name, initial, mutual in (("alice", "alice", True, True), ("alice", "alice", False, True),
+                                            ("alice@" + kit.PARTNER, "alice.partner", True, False)):
+            session, code = self.log_in(server, self.ticket(user, mutual=mutual), initial=initial)
+            self.assertEqual(code, 235)
+            session.sendmail("a@example.com", ["b@example.com"], "Subject: one\n\nbody\n")
+            self.assertTrue(kit.until(lambda: "sasl_method=GSSAPI, sasl_username=" + name in server.log()), server.log())
+        event = durward.journal()[0]["event"]
+        self.assertEqual((event["front"], event["service"], event["peer"]["address"]), ("dovecot", SMTP, "127.0.0.1"))
+        self.assertEqual(self.log_in(server, self.ticket("bob"))[1], 535)
+        self.assertEqual(self.log_in(server, self.ticket("alice"), authzid=b"carol")[1], 535)
+        self.assertEqual(self.log_in(server, Ticket(self.lab.cache("alice"), "xmpp/example.test@" + kit.HOME))[1], 535)
+        self.assertEqual(len(durward.journal(verdict="deny")), 2)
+
+    def test_over_a_unix_socket(self):
+        """Postfix's smtpd is nobody in particular: the socket lies where it may go."""
+        durward = self.front(listen="ipc://auth", mode="0666")
+        os.chmod(durward.dir, 0o711)
+        server = self.postfix(durward.path("auth"))
+        session, code = self.log_in(server, self.ticket("alice"))
+        self.assertEqual(code, 235)
+        self.assertEqual(session.docmd("MAIL FROM:<a@example.com>")[0], 250)
+        self.assertEqual(session.docmd("RCPT TO:<b@example.com>")[0], 250)
+        self.assertEqual(self.log_in(server, self.ticket("bob"))[1], 535)
+
+    def test_durward_ends_and_comes_again(self):
+        port = kit.free_port()
+        listener = {"listen": "tcp://127.0.0.1:%d" % port}
+        first = self.front(**listener)
+        server = self.postfix("inet:127.0.0.1:%d" % port)
+        session, code = self.log_in(server, self.ticket("alice"))
+        self.assertEqual(code, 235)
+        session.quit()
+        self.brokers.remove(first)
+        self.assertIsNone(first.stop())
+        first.stop = lambda: None
+        self.front(**listener)
+        # A process of Postfix that had a connection needs one attempt to see that it is gone.
+        self.assertTrue(kit.until(lambda: self.log_in(server, self.ticket("alice"))[1] == 235))
+
+
+EXIM = """
+spool_directory = %(dir)s
+log_file_path = %(dir)s/%%slog
+auth_advertise_hosts = *
+tls_advertise_hosts =
+acl_smtp_mail = known
+begin acl
+known:
+  accept authenticated = *
+  deny
+begin authenticators
+gssapi:
+  driver = dovecot
+  public_name = GSSAPI
+  server_socket = %(socket)s
+  server_set_id = $auth1
+"""
+
+
+class Exim(Case):
+    """Debian's has the driver in exim4-daemon-heavy, and stands in the place of Postfix: one of the two is skipped.  It
+    talks on its standard input, as if to a host."""
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("exim4"):
+            self.skipTest("exim4 is not installed")
+        told = subprocess.run(["exim4", "-bV"], capture_output=True, text=True, timeout=kit.PATIENCE).stdout
+        if not re.search("^Authenticators:.* dovecot", told, re.M):
+            self.skipTest("this exim4 has no driver for Dovecot's protocol: exim4-daemon-heavy has")
+        self.durward = self.front(listen="ipc://auth", mode="0666")
+        os.chmod(self.durward.dir, 0o711)
+
+    def log_in(self, user, authzid=b""):
+        """Its answers to AUTH and to MAIL."""
+        directory = tempfile.mkdtemp(prefix="durward-e2e-exim-")
+        self.addCleanup(shutil.rmtree, directory, True)
+        path = os.path.join(directory, "exim.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(EXIM % {"dir": directory, "socket": self.durward.path("auth")})
+        exim = subprocess.Popen(["exim4", "-C", path, "-bh", "192.0.2.7"], text=True, bufsize=1, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        ticket = Ticket(self.lab.cache(user), SMTP)
+        try:
+            self.hear(exim)
+            self.tell(exim, "EHLO client.example")
+            answer = self.tell(exim, "AUTH GSSAPI " + encode(ticket.step()))
+            while answer.startswith("334"):
+                answer = self.tell(exim, encode(ticket.answer(base64.b64decode(answer[4:]), authzid=authzid)))
+            return answer[:3], self.tell(exim, "MAIL FROM:<a@example.com>")[:3]
+        finally:
+            exim.stdin.close()
+            exim.stdout.close()
+            exim.kill()
+            exim.wait()
+
+    def tell(self, exim, line):
+        exim.stdin.write(line + "\r\n")
+        exim.stdin.flush()
+        return self.hear(exim)
+
+    def hear(self, exim):
+        for line in exim.stdout:
+            if re.match(r"\d{3} ", line):
+                return line.strip()
+        raise AssertionError("exim has ended")
+
+    def test_logins(self):
+        self.assertEqual(self.log_in("alice"), ("235", "250"))
+        self.assertEqual(self.log_in("bob"), ("535", "550"))
+        self.assertEqual(self.log_in("alice", b"carol"), ("535", "550"))
+        self.assertEqual([(line["event"]["peer"]["address"], line["decision"]["verdict"])
+                          for line in self.durward.journal()], [("192.0.2.7", v) for v in ("allow", "deny", "deny")])
+
+
+class Java(Case):
+    def test_logins(self):
+        if not shutil.which("javac"):
+            self.skipTest("no Java Development Kit is installed")
+        durward = self.front(listen="ipc://auth")
+        folder = tempfile.mkdtemp(prefix="durward-e2e-java-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        subprocess.run(["javac", "-nowarn", "-d", folder, os.path.join(kit.HERE, "clients", "JgssClient.java")], check=True,
+                       capture_output=True, timeout=kit.PATIENCE * 2)
+        asker = Asker(durward.path("auth"))
+        self.addCleanup(asker.close)
+        for mutual in ("true", "false"):
+            for authzid, outcome in (("", "OK"), ("alice", "OK"), ("carol", "FAIL")):
+                with self.subTest(mutual=mutual, authzid=authzid):
+                    self.assertEqual(self.exchange(asker, folder, mutual, authzid), outcome)
+
+    def exchange(self, asker, folder, mutual, authzid):
+        client = subprocess.Popen(
+            ["java", "-cp", folder, "-Djava.security.krb5.conf=%s/krb5.conf" % self.lab.dir, "JgssClient",
+             self.lab.cache("alice"), "alice@" + kit.HOME, "smtp", "localhost", mutual, authzid], text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            asker.auth(1, "smtp", response=base64.b64decode(client.stdout.readline()))
+            verb, what = asker.reply(1)
+            while verb == "CONT":
+                client.stdin.write(encode(what) + "\n")
+                client.stdin.flush()
+                asker.cont(1, base64.b64decode(client.stdout.readline()))
+                verb, what = asker.reply(1)
+            return verb
+        finally:
+            client.stdin.close()
+            client.stdout.close()
+            client.kill()
+            client.wait()
+
+
+class Prosody(Case):
+    """Debian's mod_auth_dovecot; the clients are the raw one and slixmpp."""
+
+    DOMAIN = "example.test"
+
+    def setUp(self):
+        super().setUp()
+        missing = xmpp_servers.missing_prosody("mod_auth_dovecot")
+        if missing:
+            self.skipTest(missing)
+
+    def prosody(self, where, **options):
+        """`where`: a path, or a port of 127.0.0.1."""
+        place = ({"dovecot_auth_socket": where} if isinstance(where, str)
+                 else {"dovecot_auth_host": "127.0.0.1", "dovecot_auth_port": str(where)})
+        options = dict({"authentication": "dovecot", "handle_appended": "split", "validate_append_host": True}, **place,
+                       **options)
+        authority = xmpp_servers.Authority(self.directory())
+        extra = "".join("%s = %s\n" % (name, kit.lua(value)) for name, value in options.items())
+        extra += "plugin_paths = { %s }\n" % kit.lua(xmpp_servers.COMMUNITY + "/mod_auth_dovecot")
+        server = xmpp_servers.Prosody({self.DOMAIN: {}}, authority, extra=extra)
+        self.addCleanup(server.stop)
+        return server
+
+    def directory(self):
+        path = tempfile.mkdtemp(prefix="durward-e2e-authority-")
+        self.addCleanup(shutil.rmtree, path, True)
+        return path
+
+    def log_in(self, server, user, authzid=b"", mutual=True):
+        stream = xmpp_kit.Stream(server.port, self.DOMAIN, server.authority.certificate)
+        self.addCleanup(stream.close)
+        ticket = xmpp_kit.Ticket(self.lab.cache(user), "xmpp/%s@%s" % (self.DOMAIN, kit.HOME), mutual)
+        return stream, stream.log_in(ticket, authzid)
+
+    JID = 'jid = event.user .. "@example.test"'
+
+    def test_logins(self):
+        port = kit.free_port()
+        durward = self.front(self.JID, listen="tcp://127.0.0.1:%d" % port)
+        server = self.prosody(port)
+        for user, name, authzid, mutual in (
+                ("alice", "alice", b"", True), ("alice", "alice", b"alice", True), ("alice", "alice", b"", False),
+                ("alice", "alice", b"alice@example.test", True),
+                ("alice@" + kit.PARTNER, "alice.partner", b"alice@PARTNER.EXAMPLE", True)):
+            stream, jid = self.log_in(server, user, authzid, mutual)
+            self.assertEqual(jid, name + "@example.test/raw")
+            stream.end()
+        event = durward.journal()[0]["event"]
+        self.assertEqual((event["front"], event["service"]), ("dovecot", "xmpp/example.test@" + kit.HOME))
+        for user, authzid, condition in (("bob", b"", "not-authorized"), ("alice", b"carol", "invalid-authzid")):
+            with self.assertRaises(xmpp_kit.Refused) as caught:
+                self.log_in(server, user, authzid)
+            self.assertEqual(str(caught.exception), condition)
+        # Prosody is well after that.
+        self.assertEqual(self.log_in(server, "alice")[1], "alice@example.test/raw")
+
+    def test_an_attempt_given_up(self):
+        """Prosody does not tell; the next ones have their own answers all the same."""
+        durward = self.front(self.JID, listen="ipc://auth")
+        server = self.prosody(durward.path("auth"))
+        for _ in range(3):
+            stream = xmpp_kit.Stream(server.port, self.DOMAIN, server.authority.certificate)
+            self.addCleanup(stream.close)
+            stream.prepare()
+            stream.auth("GSSAPI", xmpp_kit.Ticket(self.lab.cache("alice"), "xmpp/example.test@" + kit.HOME).step())
+            self.assertEqual(stream.sasl()[0], "challenge")
+            stream.send("<abort xmlns='%s'/>" % xmpp_kit.SASL)
+            with self.assertRaises(xmpp_kit.Refused):
+                stream.sasl()
+            stream.close()
+        self.assertEqual(self.log_in(server, "alice")[1], "alice@example.test/raw")
+
+    def test_slixmpp(self):
+        durward = self.front(self.JID, listen="ipc://auth")
+        server = self.prosody(durward.path("auth"))
+        script = os.path.join(kit.HERE, "clients", "slixmpp_client.py")
+        done = subprocess.run([sys.executable, script, "alice@example.test", "127.0.0.1", str(server.port),
+                               server.authority.certificate], env=self.lab.environment(self.lab.cache("alice")),
+                              capture_output=True, text=True, timeout=kit.PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr + server.log())
+        self.assertEqual(len(durward.journal(verdict="allow", user="alice")), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

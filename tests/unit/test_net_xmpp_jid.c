@@ -1,0 +1,130 @@
+/* Who an admitted user is at the server, and for whom a client may act: the two rules that an allow of XMPP passes. */
+#include "check.h"
+
+#include "auth/authzid.h"
+#include "net/xmpp_jid.h"
+
+#include <stdlib.h>
+
+static char *const refuse[] = {"root", NULL};
+
+struct told {
+    char jid[80], rule[40];
+    enum dw_verdict verdict;
+    bool bad_authzid;
+};
+
+static struct told decide(const char *user, const char *jid, const char *authzid)
+{
+    struct dw_decision d = {.verdict = DW_ALLOW};
+    struct told told = {0};
+    dw_decision_set(&d.user, user);
+    if (jid)
+        dw_decision_set(&d.jid, jid);
+    struct dw_event event = {
+        .front = DW_FRONT_XMPP,
+        .domain = DW_SPAN_OF("example.com"),
+        .principal = DW_SPAN_OF("Alice@EXAMPLE.COM"),
+        .authzid = dw_span_str(authzid),
+    };
+    dw_authzid_hold(&d, &event);
+    told.bad_authzid = dw_authzid_is_refused(&d);
+    char *made = d.verdict == DW_ALLOW ? dw_xmpp_jid_decide(&d, "example.com", refuse) : NULL;
+    snprintf(told.jid, sizeof told.jid, "%s", made ? made : "");
+    snprintf(told.rule, sizeof told.rule, "%s", d.rule ? d.rule : "");
+    told.verdict = d.verdict;
+    CHECK((made != NULL) == (d.verdict == DW_ALLOW));
+    CHECK(made != NULL || d.reason != NULL);
+    free(made);
+    dw_decision_clear(&d);
+    return told;
+}
+
+static void the_user_at_the_domain(void)
+{
+    CHECK_STR(decide("alice", NULL, NULL).jid, "alice@example.com");
+    CHECK_STR(decide("alice", NULL, "").jid, "alice@example.com");
+    CHECK_STR(decide("Alice", NULL, NULL).jid, "alice@example.com");
+    CHECK_STR(decide("alice@example.com", NULL, NULL).jid, "alice@example.com");
+    CHECK_STR(decide("alice@EXAMPLE.com", NULL, NULL).jid, "alice@example.com");
+    CHECK_STR(decide("\xc3\xa9mile", NULL, NULL).jid, "\xc3\xa9mile@example.com");
+    CHECK_STR(decide("alice", "ali", NULL).jid, "ali@example.com");
+    CHECK_STR(decide("alice", "ali@example.com", NULL).jid, "ali@example.com");
+}
+
+static void as_clients_name_themselves(void)
+{
+    const char *own[] = {"alice", "alice@example.com", "Alice@EXAMPLE.COM"};
+    for (int i = 0; i < 3; i++)
+        CHECK_STR(decide("alice", NULL, own[i]).jid, "alice@example.com");
+    CHECK_STR(decide("Alice", NULL, "alice").jid, "alice@example.com");
+    CHECK_STR(decide("alice", NULL, "ALICE@Example.com").jid, "alice@example.com");
+    CHECK_STR(decide("alice.partner", NULL, "alice.partner@example.com").jid, "alice.partner@example.com");
+}
+
+static void acting_for_another(void)
+{
+    struct told told = decide("alice", NULL, "bob");
+    CHECK(told.verdict == DW_DENY && told.bad_authzid);
+    CHECK_STR(told.rule, "authzid");
+    CHECK(decide("alice", NULL, "bob@example.com").bad_authzid);
+    CHECK(decide("alice", NULL, "alice@example.org").bad_authzid);
+    CHECK(decide("alice", NULL, "alice@example.com/phone").bad_authzid);
+    CHECK(decide("alice", NULL, "@").bad_authzid);
+    /* The policy names whom: then it may. */
+    CHECK_STR(decide("alice", "bob@example.com", "bob@example.com").jid, "bob@example.com");
+    CHECK_STR(decide("alice", "bob", "bob").jid, "bob@example.com");
+    CHECK_STR(decide("bob", NULL, "bob").jid, "bob@example.com");
+    CHECK(decide("alice", "bob", "carol").bad_authzid);
+}
+
+static void what_is_no_jid(void)
+{
+    const char *wrong[] = {"a b",
+                           "a/b",
+                           "a\"b",
+                           "a&b",
+                           "a'b",
+                           "a:b",
+                           "a<b",
+                           "a>b",
+                           "@example.com",
+                           "alice@example.org",
+                           "alice@example.com/x",
+                           "a@b@example.com",
+                           "alice@"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct told told = decide("alice", wrong[i], NULL);
+        if (!CHECK(told.verdict == DW_TEMPORARY && !told.bad_authzid))
+            printf("%s\n", wrong[i]);
+    }
+    char longer[1100];
+    memset(longer, 'a', sizeof longer);
+    longer[1024] = '\0';
+    CHECK(decide(longer, NULL, NULL).verdict == DW_TEMPORARY);
+    CHECK(decide("alice", "a\x01", NULL).verdict == DW_TEMPORARY);
+    CHECK(decide("alice", "\xff", NULL).verdict == DW_TEMPORARY);
+}
+
+static void whom_nobody_becomes(void)
+{
+    const char *names[] = {"root", "ROOT", "root@example.com", "Root@example.com"};
+    for (int i = 0; i < 4; i++) {
+        struct told told = decide("alice", names[i], NULL);
+        CHECK_INT(told.verdict, DW_DENY);
+        CHECK_STR(told.rule, "refuse_users");
+        CHECK(!told.bad_authzid);
+    }
+    CHECK_INT(decide("ROOT", NULL, NULL).verdict, DW_DENY);
+    CHECK_INT(decide("rooty", NULL, NULL).verdict, DW_ALLOW);
+}
+
+int main(void)
+{
+    RUN(the_user_at_the_domain);
+    RUN(as_clients_name_themselves);
+    RUN(acting_for_another);
+    RUN(what_is_no_jid);
+    RUN(whom_nobody_becomes);
+    return check_done();
+}
