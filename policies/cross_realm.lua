@@ -2,8 +2,8 @@
 --
 -- HOME: our own realm.  Its people keep their names: alice@HOME.EXAMPLE is alice.
 -- CAPATHS: the realms that we trust and how they reach us, as [capaths] of krb5.conf has it: "." for a realm that
--- shares a key with ours, else the realms in between, nearest to theirs first.  Each realm in between can make itself whoever
--- it likes of those behind it, so it has to be listed as well.  Their people are users of their own:
+-- shares a key with ours, else the realms in between, nearest to theirs first.  Each realm in between can make itself
+-- whoever it likes of those behind it, so it has to be listed as well.  Their people are users of their own:
 -- bob@PARTNER.EXAMPLE is bob.PARTNER.EXAMPLE, whoever our own bob may be.
 --
 -- That the Kerberos libraries trust a realm (krbtgt keys, a shared domain) is not enough to pass; it must be listed.

@@ -69,6 +69,68 @@
 ---@field equal fun(a: string|durward.Secret, b: string|durward.Secret): boolean  in constant time
 ---@field verify fun(password: string|durward.Secret, hash: string): boolean?, string?
 
+--- Kerberos names, as MIT's library parses and prints them.
+---@class durward.principal
+---@field parse fun(name: string, default_realm?: string, kind?: "principal"|"enterprise"): durward.Principal?, string?
+---@field format fun(name: durward.Principal|string, form?: durward.principal.Form, realm?: string): string?, string?
+
+---@alias durward.principal.Form "full"|"short"|"no_realm"|"display"
+
+--- auth_to_local.  What fails gives nil, why, and a word: "NO_MATCHING_RULE", "KRB5_LNAME_NOTRANS", ..
+---@class durward.a2l
+---@field compile fun(rules: string|string[], options?: durward.a2l.Options): durward.a2l.Rules?, string?, string?
+---@field from_krb5_conf fun(path: string): durward.a2l.Rules?, string?, string?  of its default realm
+---@field from_core_site fun(path: string, options?: durward.a2l.Site): durward.a2l.Rules?, string?, string?  Hadoop's
+
+---@class durward.a2l.Options
+---@field dialect? "mit"|"hadoop"|"hadoop-mit"  "mit"
+---@field default_realm? string
+---@field names? table<string, string|string[]>  auth_to_local_names; mit alone has them
+
+---@class durward.a2l.Site
+---@field default_realm? string  that of krb5_conf
+---@field krb5_conf? string  /etc/krb5.conf, if it is there
+
+---@class durward.a2l.Rules
+---@field map fun(self: durward.a2l.Rules, name: string|durward.Principal): string?, string?, string?
+---@field explain fun(self: durward.a2l.Rules, name: string|durward.Principal): durward.a2l.Step[], string?, string?
+---@field lint fun(self: durward.a2l.Rules): durward.a2l.Finding[]
+
+--- What one rule did with a name.
+---@class durward.a2l.Step
+---@field rule? integer  from 1; nil: names of their own
+---@field text string
+---@field outcome "skipped"|"no match"|"matched"|"error"
+---@field why string
+---@field selection? string
+---@field pattern? string
+---@field substitutions durward.a2l.Edit[]
+---@field user? string
+
+---@class durward.a2l.Edit
+---@field pattern string
+---@field with string
+---@field global boolean
+---@field count integer
+---@field before string
+---@field after string
+
+---@class durward.a2l.Finding
+---@field rule? integer
+---@field kind string
+---@field message string
+
+--- Realms of hosts, and the ways between realms.
+---@class durward.realms
+---@field table fun(domains: table<string, string>): durward.realms.Table  as [domain_realm] has them
+---@field path fun(client: string, server: string, capaths?: durward.realms.Capaths): string[]?, string?
+---@field fallback fun(host: string, options?: table): string?, string?
+
+---@alias durward.realms.Capaths table<string, table<string, string|string[]>>
+
+---@class durward.realms.Table
+---@field lookup fun(self: durward.realms.Table, host: string): string?
+
 --- Local time.  The function gives the weekday (1 is Monday) and the seconds since midnight.
 ---@class durward.zone
 ---@field open fun(name: string): (fun(time: number): integer, integer)?, string?

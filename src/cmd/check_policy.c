@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How long the place of "file:12: .." at the start of a line is, without its colon; 0: there is none. */
@@ -97,10 +98,16 @@ void dw_check_policy(struct dw_check *check, const char *path, const char *named
         .policies = paths, .refuse_users = refuse_users, .seconds = 60, .findings = &findings};
     struct dw_error err = {0};
     char first[4200];
+    struct stat st;
     snprintf(first, sizeof first, "%s:1", path);
-    if (access(path, R_OK) < 0) {
+    if (stat(path, &st) < 0 || access(path, R_OK) < 0) {
         dw_check_tell(check, DW_CHECK_FINDING, named_at ? named_at : first, "policy %s cannot be read: %s", path,
                       strerror(errno));
+        return;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        dw_check_tell(check, DW_CHECK_FINDING, named_at ? named_at : first, "policy %s is not a regular file",
+                      path);
         return;
     }
     dw_check_trust(check, named_at ? named_at : first, "policy", path);

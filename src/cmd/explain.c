@@ -180,6 +180,16 @@ static int read_event(struct request *r, const char *path)
         json_decref(read);
         return complain("%s: an event is a JSON object", name, NULL);
     }
+    struct dw_event event;
+    struct dw_event_store *store = NULL;
+    struct dw_error err = {0};
+    int wrong = dw_event_from_json(&event, read, &store, &err);
+    dw_event_store_free(&store);
+    if (wrong < 0) {
+        json_decref(read);
+        fprintf(stderr, "durward explain: %s: %s\n", name, err.detail);
+        return -1;
+    }
     /* What options said before stands. */
     json_object_update_missing(r->event, read);
     json_decref(read);
@@ -317,7 +327,8 @@ static void tell_grants(const struct dw_decision *d)
 
 static void tell(const struct dw_decision *d, enum dw_stage stage)
 {
-    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    const char *no = getenv("NO_COLOR");
+    bool colour = isatty(STDOUT_FILENO) && !(no && *no);
     const char *paint = !colour                  ? ""
                         : d->verdict == DW_ALLOW ? "\033[32m"
                         : d->verdict == DW_DENY  ? "\033[31m"

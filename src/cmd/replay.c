@@ -210,7 +210,15 @@ static void ask_one(struct dw_host *host, struct dw_event *event, enum dw_stage 
     answer->stage = event->stage;
 }
 
-/* What was known at an earlier stage already. */
+/* "smtp" of "smtp/host@REALM". */
+static struct dw_span protocol_of(struct dw_span service)
+{
+    const uint8_t *slash = service.len ? memchr(service.at, '/', service.len) : NULL;
+    return slash ? dw_span_make(service.at, (size_t)(slash - service.at)) : service;
+}
+
+/* What was known at an earlier stage already.  A server that asks by Dovecot's protocol says at once for which service,
+ * before there is a ticket. */
 static struct dw_event earlier(const struct dw_event *event, enum dw_stage stage)
 {
     struct dw_event then = {
@@ -224,8 +232,9 @@ static struct dw_event earlier(const struct dw_event *event, enum dw_stage stage
         .hostname = event->hostname,
         .gss.lifetime = UINT32_MAX,
     };
-    if (stage == DW_STAGE_REALM) {
-        then.service = event->service;
+    bool is_dovecot = event->front == DW_FRONT_DOVECOT;
+    if (stage == DW_STAGE_REALM || is_dovecot) {
+        then.service = is_dovecot ? protocol_of(event->service) : event->service;
         then.domain = event->domain;
         then.tls = event->tls;
     }

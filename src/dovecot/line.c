@@ -50,12 +50,11 @@ static const char *parse_auth(struct dw_dovecot_line *line, struct dw_span rest)
     line->mechanism = take_field(&rest);
     if (line->mechanism.len == 0)
         return "AUTH without a mechanism";
-    for (struct dw_span field = take_field(&rest); field.at; field = take_field(&rest)) {
-        if (line->data.at)
-            return "AUTH with something behind resp=";
+    /* resp= is the last one: a TAB in it was the client's. */
+    while (rest.at && !is_value(rest, "resp", &line->data)) {
+        struct dw_span field = take_field(&rest);
         (void)(is_value(field, "service", &line->service) || is_value(field, "rip", &line->remote) ||
-               is_value(field, "rport", &line->remote_port) || is_value(field, "local_name", &line->local_name) ||
-               is_value(field, "resp", &line->data));
+               is_value(field, "rport", &line->remote_port) || is_value(field, "local_name", &line->local_name));
     }
     return line->service.len ? NULL : "AUTH without a service";
 }
@@ -71,8 +70,8 @@ static const char *parse_rest(struct dw_dovecot_line *line, struct dw_span name,
         line->command = DW_DOVECOT_CONT;
         if (!take_number(&rest, &line->number))
             return "CONT without an id";
-        line->data = take_field(&rest);
-        return !line->data.at ? "CONT without data" : rest.at ? "CONT with something behind its data" : NULL;
+        line->data = rest;
+        return line->data.at ? NULL : "CONT without data";
     }
     if (dw_span_equal(name, DW_SPAN_OF("CANCEL"))) {
         line->command = DW_DOVECOT_CANCEL;

@@ -4,6 +4,9 @@
  *   AUTH id mechanism service=.. [name | name=value].. [resp=base64]
  *   CONT id base64                           CANCEL id
  *
+ * Base64 goes on to the end of the line, so that a server which passes on what its client says cannot be made to say
+ * anything else.
+ *
  * Pure text. */
 #ifndef DW_DOVECOT_LINE_H
 #define DW_DOVECOT_LINE_H

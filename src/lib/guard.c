@@ -91,8 +91,11 @@ void dw_guard_post(void *context, struct dw_inproc *endpoint)
     if (is_posted)
         DL_APPEND(guards, g);
     pthread_mutex_unlock(&lock);
-    if (is_posted)
+    if (is_posted) {
+        dw_log(DW_LOG_INFO, "the ZAP endpoint is guarded: everybody is refused until there is a handler again",
+               NULL);
         return;
+    }
     dw_log(DW_LOG_ERROR, "nobody guards the ZAP endpoint: libzmq lets clients in unasked", "why",
            "out of memory, descriptors or threads", NULL);
     dw_inproc_close(endpoint);

@@ -61,7 +61,7 @@ struct dw_handler {
     uv_work_t work; /* a reload that a change of files set off */
     struct offer made;
     struct dw_buf findings;
-    bool is_making, is_ending;
+    bool is_polling, is_making, is_ending;
 };
 
 /* -- what it answers with ------------------------------------------------------------------------------------- */
@@ -216,12 +216,23 @@ static bool take_one(struct dw_handler *h)
     return false;
 }
 
+static void readable(uv_poll_t *poll, int status, int events);
+
+/* While there is no room, what comes stays where it is: to be told of it again and again would be of no use. */
+static void watch_endpoint(struct dw_handler *h, bool has_room)
+{
+    if (has_room && !h->is_polling)
+        uv_poll_start(&h->poll, UV_READABLE, readable);
+    else if (!has_room && h->is_polling)
+        uv_poll_stop(&h->poll);
+    h->is_polling = has_room;
+}
+
 static void look(struct dw_handler *h)
 {
     if (h->is_ending)
         return;
     dw_zapasks_sweep(&h->asks);
-    uv_idle_stop(&h->again);
     int taken = 0;
     while (taken < TURN && h->asks.open_count < MOST_OPEN && take_one(h))
         taken++;
@@ -229,8 +240,9 @@ static void look(struct dw_handler *h)
         return;
     if (taken == TURN)
         uv_idle_start(&h->again, look_again);
-    else if (h->asks.open_count < MOST_OPEN)
-        uv_idle_stop(&h->again);
+    else
+        uv_idle_stop(&h->again); /* until a reply makes room, or nothing had come */
+    watch_endpoint(h, h->asks.open_count < MOST_OPEN);
     arm(h);
 }
 
@@ -400,7 +412,8 @@ static bool open_loop(struct dw_handler *h)
     h->watch = dw_watch_new(&h->loop, files_changed, h);
     bool is_woken = uv_async_init(&h->loop, &h->wake, woken) == 0;
     bool is_polled = uv_poll_init(&h->loop, &h->poll, dw_inproc_descriptor(&h->inproc)) == 0;
-    if (h->wants && h->watch && is_woken && is_polled && uv_poll_start(&h->poll, UV_READABLE, readable) == 0)
+    h->is_polling = is_polled && uv_poll_start(&h->poll, UV_READABLE, readable) == 0;
+    if (h->wants && h->watch && is_woken && h->is_polling)
         return true;
     uv_close((uv_handle_t *)&h->again, NULL);
     uv_close((uv_handle_t *)&h->timer, NULL);

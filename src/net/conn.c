@@ -162,11 +162,16 @@ void dw_conn_open(struct dw_conn *conn)
 /* -- effects ------------------------------------------------------------------------------------------- */
 
 /* During traffic: the other side is given what was sent to it, and a client its last words. */
-static void open_closed(struct dw_conn *conn, struct dw_leg *leg)
+static void open_closed(struct dw_conn *conn, struct dw_leg *leg, const struct dw_error *why)
 {
     struct dw_leg *other = dw_conn_other(conn, leg);
-    bool is_near = leg == &conn->near;
+    bool is_near = leg == &conn->near, is_orderly = conn->front->farewell && why->kind == DW_ERROR_CLOSED;
     const char *reason = is_near ? "client error" : "backend error";
+    if (is_orderly)
+        reason = is_near ? "client closed" : "backend closed";
+    else
+        dw_conn_log(conn, why->kind == DW_ERROR_CLOSED ? DW_LOG_INFO : DW_LOG_WARN,
+                    is_near ? "client closed for an error" : "backend closed for an error", "why", why->detail);
     if (!is_near && conn->front->farewell)
         conn->front->farewell(conn, DW_PARTING_FAR_LOST);
     if (is_near && conn->front->farewell && !leg->broken && dw_leg_waiting(leg) > 0) {
@@ -186,10 +191,7 @@ static void machine_closed(struct dw_conn *conn, struct dw_leg *leg, const struc
     if (why->kind == DW_ERROR_LIMIT)
         dw_tally_add(tally, DW_COUNT_LIMIT_FRAME, 1);
     if (conn->phase == DW_PHASE_OPEN) {
-        if (!conn->front->farewell || !conn->reason)
-            dw_conn_log(conn, why->kind == DW_ERROR_CLOSED ? DW_LOG_INFO : DW_LOG_WARN,
-                        is_near ? "client closed for an error" : "backend closed for an error", "why", why->detail);
-        open_closed(conn, leg);
+        open_closed(conn, leg, why);
         return;
     }
     if (!is_near) {

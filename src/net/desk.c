@@ -15,8 +15,9 @@ struct seat {
 struct dw_outbound {
     struct dw_outbound *next;
     char *ccache, *keytab, *principal;
-    uv_mutex_t lock;
     struct dw_cred *cred;
+    bool is_taken;
+    struct dw_outbound_turn *waiting, **waiting_end;
 };
 
 struct dw_desk {
@@ -47,7 +48,6 @@ static void free_seat(struct seat *s)
 static void free_outbound(struct dw_outbound *o)
 {
     dw_cred_free(&o->cred);
-    uv_mutex_destroy(&o->lock);
     free(o->ccache);
     free(o->keytab);
     free(o->principal);
@@ -133,10 +133,6 @@ struct dw_outbound *dw_desk_outbound(struct dw_desk *desk, const char *ccache, c
     struct dw_outbound *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
-    if (uv_mutex_init(&o->lock) < 0) {
-        free(o);
-        return NULL;
-    }
     if (!copy(&o->ccache, ccache) || !copy(&o->keytab, keytab) || !copy(&o->principal, principal)) {
         free_outbound(o);
         return NULL;
@@ -144,6 +140,25 @@ struct dw_outbound *dw_desk_outbound(struct dw_desk *desk, const char *ccache, c
     o->next = desk->outbounds;
     desk->outbounds = o;
     return o;
+}
+
+bool dw_outbound_enter(struct dw_outbound *o, struct dw_outbound_turn *turn)
+{
+    if (!o->is_taken)
+        return o->is_taken = true;
+    turn->next = NULL;
+    *(o->waiting ? o->waiting_end : &o->waiting) = turn;
+    o->waiting_end = &turn->next;
+    return false;
+}
+
+struct dw_outbound_turn *dw_outbound_leave(struct dw_outbound *o)
+{
+    struct dw_outbound_turn *turn = o->waiting;
+    o->is_taken = turn != NULL;
+    if (turn)
+        o->waiting = turn->next;
+    return turn;
 }
 
 static int begin_once(struct dw_outbound *o, const char *service, const char *realm, struct dw_context **context,
@@ -164,7 +179,6 @@ static int begin_once(struct dw_outbound *o, const char *service, const char *re
 int dw_outbound_begin(struct dw_outbound *o, const char *service, const char *realm, struct dw_context **context,
                       struct dw_buf *reply, struct dw_error *err)
 {
-    uv_mutex_lock(&o->lock);
     bool fresh = !o->cred;
     int progress = begin_once(o, service, realm, context, reply, err);
     if (progress < 0) {
@@ -173,6 +187,5 @@ int dw_outbound_begin(struct dw_outbound *o, const char *service, const char *re
         if (!fresh)
             progress = begin_once(o, service, realm, context, reply, err);
     }
-    uv_mutex_unlock(&o->lock);
     return progress;
 }

@@ -18,11 +18,19 @@ void dw_desk_free(struct dw_desk **desk);
 const struct dw_cred *dw_desk_acceptor(struct dw_desk *desk, const char *keytab, const char *service,
                                        const char *realm, struct dw_error *err);
 
-/* An initiator's credential, to be used by pool threads one at a time. */
+/* An initiator's credential, which one pool thread is with at a time: who comes meanwhile waits on the loop and not in a
+ * thread, so that a KDC that is slow holds one thread of the pool and no more. */
 struct dw_outbound;
+struct dw_outbound_turn {
+    struct dw_outbound_turn *next;
+};
+/* Whether it is free; else `turn` waits in the queue.  On the worker's thread, as the next. */
+bool dw_outbound_enter(struct dw_outbound *outbound, struct dw_outbound_turn *turn);
+/* Whose turn it is now; NULL: it is free. */
+struct dw_outbound_turn *dw_outbound_leave(struct dw_outbound *outbound);
 struct dw_outbound *dw_desk_outbound(struct dw_desk *desk, const char *ccache, const char *keytab,
                                      const char *principal);
-/* In a pool thread: makes a context towards `service` and takes its first step.  Acquires the credential when
+/* In a pool thread, by who has entered: makes a context towards `service` and takes its first step.  Acquires the credential when
  * there is none yet, and once more when the one at hand has run out. */
 int dw_outbound_begin(struct dw_outbound *outbound, const char *service, const char *realm,
                       struct dw_context **context, struct dw_buf *reply, struct dw_error *err);

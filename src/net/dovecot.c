@@ -13,7 +13,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { MOST_ASKING = 256, REPLIES_HIGH = 1024 * 1024, LINGER_MS = 10000, DRAIN_READS = 256 };
+/* A server that waits for its next client does not look whether we are still there: it gets LINGER_MS. */
+enum { MOST_ASKING = 256, REPLIES_HIGH = 1024 * 1024, LINGER_MS = 1000, DRAIN_READS = 256 };
 
 struct dw_dovecot_sock {
     struct dw_leg leg; /* first: its poll handle leads back here */

@@ -19,6 +19,7 @@
 
 /* One job in a pool thread: the context's first step, or a later one. */
 struct job {
+    struct dw_outbound_turn turn; /* first */
     uv_work_t work;
     struct dw_conn *conn;
     struct dw_outbound *outbound;
@@ -83,19 +84,43 @@ static void deliver(struct dw_conn *conn, struct job *job)
     }
 }
 
+static void worked(uv_work_t *request, int status);
+
+/* The next whose client is still there. */
+static void call_next(struct dw_outbound *outbound)
+{
+    struct job *job;
+    while ((job = (struct job *)(void *)dw_outbound_leave(outbound))) {
+        struct dw_conn *conn = job->conn;
+        bool is_wanted = conn->phase == DW_PHASE_HANDSHAKE;
+        if (is_wanted && uv_queue_work(&conn->worker->loop, &job->work, work, worked) == 0)
+            return;
+        conn->works--;
+        dw_conn_enter(conn);
+        if (is_wanted)
+            dw_conn_doom(conn, "out of memory");
+        free_job(job);
+        dw_conn_leave(conn);
+    }
+}
+
 static void worked(uv_work_t *request, int status)
 {
     struct job *job = request->data;
     struct dw_conn *conn = job->conn;
+    struct dw_outbound *outbound = job->outbound;
     conn->works--;
     dw_conn_enter(conn);
     if (status < 0)
         dw_conn_doom(conn, "cancelled");
     else if (conn->phase == DW_PHASE_HANDSHAKE)
         deliver(conn, job);
-    if (job->outbound)
+    if (outbound)
         dw_context_free(&job->context);
     free_job(job);
+    /* Before the last connection's end may end the worker. */
+    if (outbound)
+        call_next(outbound);
     dw_conn_leave(conn);
 }
 
@@ -103,10 +128,15 @@ static int start(struct dw_conn *conn, struct job *job)
 {
     job->work.data = job;
     job->conn = conn;
-    if (uv_queue_work(&conn->worker->loop, &job->work, work, worked) < 0)
-        return -1;
     conn->works++;
-    return 0;
+    if (job->outbound && !dw_outbound_enter(job->outbound, &job->turn))
+        return 0;
+    if (uv_queue_work(&conn->worker->loop, &job->work, work, worked) == 0)
+        return 0;
+    conn->works--;
+    if (job->outbound)
+        call_next(job->outbound);
+    return -1;
 }
 
 static void step(struct dw_conn *conn, struct dw_span token)

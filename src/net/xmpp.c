@@ -40,10 +40,7 @@ static void forget(struct dw_conn *conn)
     struct dw_xmpp_own *own = conn->own;
     conn->own = NULL;
     dw_tls_pair_free(&own->pair);
-    for (char **name = own->targets; name && *name; name++)
-        free(*name);
-    free(own->targets);
-    free(own->realm);
+    dw_xmpp_offer_forget(own);
     free(own->hostname);
     free(own->authzid);
     free(own->jid);
@@ -350,6 +347,7 @@ static void join(struct dw_conn *conn, struct dw_span header)
     }
     dw_conn_expire_at(conn, d->expires > 0 ? d->expires : conn->ticket_ends);
     dw_admit_forget(conn);
+    dw_xmpp_offer_forget(conn->own);
     dw_conn_open(conn);
     if (conn->listener->idle_seconds > 0)
         dw_conn_deadline(conn, DW_AT_IDLE, conn->listener->idle_seconds);
@@ -398,7 +396,7 @@ static const char *state(const struct dw_conn *conn, const struct dw_leg *leg)
 static bool is_without_ticket(const struct dw_conn *conn)
 {
     const struct dw_xmpp_own *own = conn->own;
-    return own && own->is_offered && own->attempts == 0 && conn->near.machine &&
+    return own && own->is_offered && own->attempts == 0 && own->failures == 0 && conn->near.machine &&
            strcmp(dw_xmpp_client_state(conn->near.machine), "sasl") == 0;
 }
 

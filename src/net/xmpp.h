@@ -49,6 +49,8 @@ struct dw_xmpp_own {
 
 /* The realm hook has spoken: offers what there are keys for, or ends the stream. */
 void dw_xmpp_offer(struct dw_conn *conn, const struct dw_decision *decision);
+/* The client is in: what only its ticket was held to is let go. */
+void dw_xmpp_offer_forget(struct dw_xmpp_own *own);
 /* The names answered to, for a log. */
 void dw_xmpp_targets(const struct dw_xmpp_own *own, char *into, size_t size);
 /* Whether every domain's keytab can be used; tells the log which of them have no key of theirs.  -1 with `err` told. */

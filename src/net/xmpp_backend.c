@@ -98,7 +98,7 @@ static void log_in(struct dw_conn *conn)
 
 static int put_preamble(struct dw_conn *conn, struct dw_buf *out)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {0};
     socklen_t len = sizeof at;
     char here[INET6_ADDRSTRLEN] = "";
     int port = 0, version = config_of(conn)->proxy;

@@ -1,9 +1,15 @@
 /* Certificates, trust and secrets of xmpp listeners: see xmpp_means.h. */
 #include "net/xmpp_means.h"
 
+#include "base/text.h"
 #include "net/xmpp_secret.h"
+#include "tls/certificate.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+/* A certificate that ends sooner is told of, at each reload. */
+#define SOON_SECONDS (14 * 86400)
 
 struct dw_xmpp_means {
     struct dw_config *config;
@@ -142,6 +148,23 @@ static int take_way(struct dw_xmpp_way *way, const struct dw_xmpp_domain_config 
     return 0;
 }
 
+/* It is shown all the same: clients will say what they think of it. */
+static void look_at(const char *listener, const struct dw_xmpp_domain_config *d)
+{
+    struct dw_error why = {0};
+    double ends, now = (double)time(NULL);
+    const char *what = NULL;
+    char until[32];
+    if (dw_tls_certificate_ends(d->certificate, &ends, &why) == 0 && ends < now + SOON_SECONDS)
+        what = ends < now ? "certificate has ended" : "certificate ends soon";
+    if (what)
+        dw_log(DW_LOG_WARN, what, "listener", listener, "domain", d->domain, "certificate", d->certificate, "ends",
+               dw_text_time(until, (long long)(ends * 1e6)), NULL);
+    if (dw_tls_certificate_covers(d->certificate, d->domain, &why) == 0)
+        dw_log(DW_LOG_WARN, "certificate is for others", "listener", listener, "domain", d->domain, "why",
+               why.detail, NULL);
+}
+
 static int take_entrance(struct dw_xmpp_entrance *e, const struct dw_xmpp_entrance *was, struct dw_error *err)
 {
     const struct dw_listener_config *l = e->listener;
@@ -158,6 +181,7 @@ static int take_entrance(struct dw_xmpp_entrance *e, const struct dw_xmpp_entran
     }
     for (size_t i = 0; i < l->domain_count; i++) {
         e->domains[i] = l->domains[i].domain;
+        look_at(l->name, &l->domains[i]);
         if (take_way(&e->ways[i], &l->domains[i], old_way(was, &l->domains[i]), l->name, err) < 0)
             return -1;
     }

@@ -72,6 +72,13 @@ static char **only(const char *full)
     return list;
 }
 
+void dw_xmpp_offer_forget(struct dw_xmpp_own *own)
+{
+    free_list(&own->targets);
+    free(own->realm);
+    own->realm = NULL;
+}
+
 void dw_xmpp_targets(const struct dw_xmpp_own *own, char *into, size_t size)
 {
     size_t used = 0;

@@ -38,8 +38,10 @@ static struct dw_sasl_binding *copy_bindings(const struct dw_sasl_options *optio
     for (size_t i = 0; i < options->binding_count; i++)
         size += strlen(options->bindings[i].type) + 1 + options->bindings[i].octets.len;
     struct dw_sasl_binding *copy = malloc(size);
+    if (!copy)
+        return NULL;
     uint8_t *at = (uint8_t *)(copy + options->binding_count);
-    for (size_t i = 0; copy && i < options->binding_count; i++) {
+    for (size_t i = 0; i < options->binding_count; i++) {
         const struct dw_sasl_binding *b = &options->bindings[i];
         size_t name = strlen(b->type) + 1;
         copy[i] = (struct dw_sasl_binding){(const char *)at, dw_span_make(at + name, b->octets.len)};

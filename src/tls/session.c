@@ -280,11 +280,14 @@ void dw_tls_end(struct dw_tls *tls, struct dw_buf *out)
     tls->out = NULL;
 }
 
+/* The records' buffers go by themselves (SSL_MODE_RELEASE_BUFFERS).  SSL_free_buffers is not for us: with half a record
+ * read, releases before 3.0.14 use what it has freed. */
 void dw_tls_settle(struct dw_tls *tls)
 {
-    if (tls->up && !tls->broken)
-        SSL_free_buffers(tls->ssl);
-    ERR_clear_error();
+    if (tls->context->server || !tls->up)
+        return;
+    free(tls->name);
+    tls->name = NULL;
 }
 
 /* ---- What is known of it. */

@@ -10,8 +10,11 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* Octets that may wait, unread, for an answer of the driver's. */
-enum { MOST_WAITING = 65536 };
+enum {
+    MOST_WAITING = 65536, /* octets that may wait, unread, for an answer of the driver's */
+    MOST_JID = 3071, /* RFC 7622 section 3.1 */
+    MOST_LANGUAGE = 63,
+};
 
 const char *dw_client_shown(char into[96], const char *text)
 {
@@ -120,7 +123,7 @@ void dw_client_consume(struct dw_xmpp_client *c, size_t len)
 {
     if (c->tls)
         dw_buf_take(&c->plain, len);
-    else
+    else if (len > 0)
         dw_machine_consume(&c->machine, len);
     if (c->tls && dw_buf_len(&c->plain) == 0)
         dw_buf_clear(&c->plain, 0);
@@ -164,6 +167,8 @@ static int put_header(struct dw_xmpp_client *c, struct dw_buf *out)
 {
     uint8_t id[12];
     const char *from = c->domain ? c->domain : c->login ? c->login->asked : NULL;
+    if (from && strlen(from) > MOST_JID)
+        from = NULL;
     if (c->header_sent)
         return 0;
     c->header_sent = true;
@@ -334,9 +339,16 @@ static enum dw_act check_header(struct dw_xmpp_client *c, struct dw_effect *fx)
     const struct dw_xml_node *node = dw_xml_node(c->login->xml);
     const char *version = dw_xml_attribute(node, "version");
     char shown[96];
+    const char *from = dw_xml_attribute(node, "from"), *lang = dw_xml_lang(node);
+    bool is_from_long = from && strlen(from) > MOST_JID;
+    /* They are kept as long as the stream. */
     if (keep(&c->login->asked, dw_xml_attribute(node, "to")) < 0 ||
-        keep(&c->from, dw_xml_attribute(node, "from")) < 0 || keep(&c->lang, dw_xml_lang(node)) < 0)
+        keep(&c->from, is_from_long ? NULL : from) < 0 ||
+        keep(&c->lang, lang && strlen(lang) > MOST_LANGUAGE ? NULL : lang) < 0)
         return dw_client_close(c, fx, DW_ERROR_INTERNAL, "memory is out");
+    if (is_from_long)
+        return dw_client_fail(c, fx, DW_ERROR_LIMIT, "invalid-from", "it is no address, being %zu octets long",
+                              strlen(from));
     enum dw_act act = check_namespaces(c, fx, node);
     if (act == DW_NEED)
         act = check_addresses(c, fx);

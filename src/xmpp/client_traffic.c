@@ -45,9 +45,23 @@ static bool is_over(const struct dw_boundary *down)
     return down->opened && down->depth == 0 && dw_boundary_is_text(down);
 }
 
-static enum dw_act ended(struct dw_xmpp_client *c, const char *condition)
+static void ended(struct dw_xmpp_client *c, const char *condition)
 {
-    return dw_client_close(c, NULL, DW_ERROR_CLOSED, "ended: %s", condition);
+    dw_client_close(c, NULL, DW_ERROR_CLOSED, "ended: %s", condition);
+}
+
+/* With what has been waiting, if there is still a place for it. */
+static int end_here(struct dw_xmpp_client *c)
+{
+    static const size_t before = sizeof "<stream:error><" - 1;
+    struct dw_span error = dw_buf_span(&c->ending);
+    const uint8_t *name = error.at + before, *space = memchr(name, ' ', error.len - before);
+    char condition[40];
+    snprintf(condition, sizeof condition, "%.*s", space ? (int)(space - name) : 0, (const char *)name);
+    if (dw_boundary_is_between(&c->down) && dw_client_say(c, error) < 0)
+        return -1;
+    ended(c, condition);
+    return 0;
 }
 
 int dw_client_push(struct dw_machine *m, struct dw_frame frame, struct dw_error *err)
@@ -64,12 +78,8 @@ int dw_client_push(struct dw_machine *m, struct dw_frame frame, struct dw_error 
     else
         dw_boundary_follow(&c->down, frame.body);
     int rc = dw_client_say(c, dw_span_make(frame.body.at, len));
-    if (rc == 0 && ending && (dw_boundary_is_between(&c->down) || is_over(&c->down))) {
-        if (dw_boundary_is_between(&c->down))
-            rc = dw_client_say(c, dw_buf_span(&c->ending));
-        if (rc == 0)
-            ended(c, "as it was asked to");
-    }
+    if (rc == 0 && ending && (dw_boundary_is_between(&c->down) || is_over(&c->down)))
+        rc = end_here(c);
     if (rc < 0)
         dw_error_set(err, DW_ERROR_INTERNAL, "%s", c->why ? c->why->detail : "memory is out");
     return rc;

@@ -273,6 +273,35 @@ class Hooks(Case):
         self.assertEqual(asker.exchange(2, "xmpp", self.ticket(service=XMPP))[0], "FAIL")
         self.assertEqual(asker.exchange(3, "host", self.ticket(service="host/localhost@" + kit.HOME)), DENIED)
 
+    def test_replayed_and_explained(self):
+        """What was decided is decided again, by the very hooks; and one rule more tells itself."""
+        policy = POLICY.replace("return {", """return {
+          connect = function(event)
+            return event.service == "xmpp" and durward.deny({ reason = "no chat" }) or nil
+          end,
+          realm = function(event)
+            return event.service == "imap" and event.domain == "mail.example.com" and "HOME.EXAMPLE"
+              or durward.deny({ reason = "nobody" })
+          end,""", 1)
+        durward = self.front(policy)
+        asker = self.asker(durward)
+        name = "local_name=mail.example.com"
+        self.assertEqual(asker.exchange(1, "imap", self.ticket(), name), ("OK", ["user=alice"]))
+        self.assertEqual(asker.exchange(1, "imap", self.ticket("bob"), name), DENIED)
+        self.assertEqual(asker.exchange(1, "imap", self.ticket("bob"), name, authzid=b"carol"), DENIED)
+        self.assertEqual(asker.exchange(1, "xmpp", self.ticket(service=XMPP), name), DENIED)
+        self.assertEqual(asker.exchange(1, "imap", self.ticket()), DENIED)
+        same = kit.run_durward("replay", "-p", durward.path("policy.lua"), durward.path("journal.jsonl"))
+        self.assertEqual(same.returncode, 0, same.stdout + same.stderr)
+        durward.write("other.lua", policy.replace('event.user == "bob"', "false"))
+        other = kit.run_durward("replay", "-p", durward.path("other.lua"), durward.path("journal.jsonl"))
+        self.assertEqual(other.returncode, 3, other.stdout)
+        self.assertRegex(other.stdout, "(?i)newly allowed.*1")
+        told = kit.run_durward("explain", "-p", durward.path("policy.lua"), "--principal", "alice@" + kit.HOME, "--front",
+                               "dovecot", "--mechanism", "GSSAPI", "--service", IMAP, "--authzid", "carol")
+        self.assertEqual(told.returncode, 3, told.stdout)
+        self.assertIn("authzid", told.stdout)
+
     def test_answers_that_come_late(self):
         """Every hook waits; exchanges overtake one another, and one is given up."""
         policy = """
@@ -402,6 +431,43 @@ class Lives(Case):
         self.assertIsNotNone(durward.wait_log("reloaded"))
         self.assertEqual(asker.exchange(2, "imap", self.ticket("bob")), ("OK", ["user=bob"]))
 
+    def test_a_policy_that_is_replaced_while_it_is_asked(self):
+        """It has the last word on what it was asked."""
+        policy = """
+        local durward = require("durward")
+        return {
+          realm = function() durward.await.sleep(0.4) end,
+          map = function(event) durward.await.sleep(0.4) return "%s" end,
+          authorize = function() return durward.allow({}) end,
+        }"""
+        durward = self.front(policy % "before")
+        asker = self.asker(durward)
+        ticket = self.ticket()
+        asker.auth(1, "imap", response=ticket.step())
+        durward.write("policy.lua", policy % "after")
+        durward.reload()
+        self.assertIsNotNone(durward.wait_log("reloaded"))
+        asker.cont(1, ticket.answer(asker.reply(1)[1]))
+        asker.cont(1, ticket.answer(asker.reply(1)[1]))
+        self.assertEqual(asker.reply(1), ("OK", ["user=before"]))
+        self.assertEqual(asker.exchange(1, "imap", self.ticket()), ("OK", ["user=after"]))
+
+    def test_a_server_that_leaves_while_it_is_asked(self):
+        policy = """
+        local durward = require("durward")
+        return { %s = function() durward.await.sleep(0.3) end }"""
+        for hook in ("connect", "realm", "map"):
+            durward = self.front(policy % hook)
+            with Asker(durward.where) as asker:
+                ticket = self.ticket()
+                asker.auth(1, "imap", response=ticket.step())
+                if hook == "map":
+                    asker.cont(1, ticket.answer(asker.reply(1)[1]))
+                    asker.cont(1, ticket.answer(asker.reply(1)[1]))
+                    asker.raw(b"CPID")
+            self.assertIsNotNone(durward.wait_log("server left"))
+            self.assertEqual(durward.journal(), [])
+
     def test_a_listener_that_goes(self):
         durward = self.front()
         asker = self.asker(durward)
@@ -429,8 +495,10 @@ class Lives(Case):
           map = function(event) durward.await.sleep(0.5) return event.principal.primary end,
           authorize = function() return durward.allow({}) end,
         }"""
-        durward = self.front(policy)
-        asker = self.asker(durward)
+        durward = kit.Durward({"dovecot": [{"name": "sasl", "listen": "ipc://auth"}]}, policy)
+        self.addCleanup(durward.kill)
+        asker = Asker(durward.path("auth"))
+        self.addCleanup(asker.close)
         ticket = self.ticket()
         asker.auth(1, "imap", response=ticket.step())
         asker.cont(1, ticket.answer(asker.reply(1)[1]))
@@ -439,6 +507,10 @@ class Lives(Case):
         self.assertEqual(asker.reply(1), ("OK", ["user=alice"]))
         with self.assertRaises(Ended):
             asker.line()
+        asker.close()
+        self.assertEqual(durward.process.wait(kit.PATIENCE), 0, durward.log())
+        durward.reader.join(5)
+        self.assertIsNone(kit.REPORTS.search(durward.log()), durward.log())
 
     def test_who_does_not_read_is_not_listened_to(self):
         """Answers that pile up stop the reading; nothing is lost, and others are served."""

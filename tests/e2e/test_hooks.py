@@ -1,5 +1,6 @@
 """The hooks of a policy in a running broker: connect, realm and close, and scripts that fail or never end."""
 import re
+import time
 import unittest
 
 import kit
@@ -237,6 +238,42 @@ class TestFailures(Hooks):
     def test_a_deep_recursion(self):
         self.fails("    local function down(n) return 1 + down(n + 1) end\n    return down(1)",
                    r"(?i)(stack overflow|limit .*reached)")
+
+    def test_others_wait_no_longer_than_the_limit(self):
+        """One worker, and scripts that never end, one after the other: what an admitted client sends meanwhile is
+        passed on at most decision_seconds later.  Measured."""
+        limit, slack = 1.0, 1.5
+        durward = self.broker(self.router, settings={"workers": 1}, limits={"decision_seconds": limit},
+                              retry_hold_seconds=600, policy=HEAD + """
+local long = ("x"):rep(2^20)
+return {
+  map = function(event)
+    if event.principal.primary == "bob" then
+      pcall(function() while true do local _ = long .. event.id end end)
+      while true do pcall(string.find, long, "y", 1, true) end
+    end
+    return event.principal.primary
+  end,
+  authorize = function() return durward.allow({}) end,
+}
+""")
+        client = self.admitted(durward.port)
+        client.send_message(b"hello")
+        self.recv(self.router)
+        worst = 0
+        for attempt in range(1, 4):
+            bob = self.client(durward.port, "bob")
+            bob.greet()
+            bob.send(bob.initiate(bob.first_token()))
+            while len(durward.journal(verdict="temporary")) < attempt:
+                sent = time.monotonic()
+                client.send_message(b"is anybody there?")
+                self.recv(self.router)
+                worst = max(worst, time.monotonic() - sent)
+            bob.close()
+        self.assertLess(worst, limit + slack)
+        reasons = {line["decision"]["reason"] for line in durward.journal(verdict="temporary")}
+        self.assertTrue(all("limit" in reason and "reached" in reason for reason in reasons), reasons)
 
     def test_one_worker_that_is_busy_does_not_stop_another(self):
         """While bob's script runs on one worker, a client of the other is answered: seen once, it is shown."""

@@ -1,11 +1,13 @@
 """The other direction: a plain local application reaches a kerberized peer, durward being the client."""
 import os
+import socket
 import time
 import unittest
 
 import zmq
 
 import kit
+import ops
 import wire
 
 POLICY = """
@@ -190,6 +192,51 @@ class TestTrouble(Outbound):
         durward = self.local(endpoint, service="zmq@nowhere.example", limits={"handshake_seconds": 2})
         self.application(durward, "PUSH").send(b"x")
         self.assertTrue(durward.wait_log(r"nowhere\.example"), durward.log(last=15))
+
+    def test_a_kdc_that_does_not_answer_holds_nobody_elses_login(self):
+        """One thread of the pool waits for it, not one for each application: the rest is there for look-ups."""
+        silent = socket.socket()
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(500)
+        os.mkdir(self.lab.dir + "/silent-kdc")
+        conf = self.lab.dir + "/silent-kdc/krb5.conf"
+        with open(conf, "w", encoding="ascii") as file:
+            file.write("[libdefaults]\n default_realm = %s\n udp_preference_limit = 1\n dns_lookup_kdc = false\n"
+                       "[realms]\n %s = {\n kdc = 127.0.0.1:%d\n }\n"
+                       % (kit.HOME, kit.HOME, silent.getsockname()[1]))
+        router = self.backend("ROUTER")
+        durward = self.serve(
+            {"zmtp_out": [{"name": "to-hq", "listen": "ipc://hq.sock", "connect": "tcp://127.0.0.1:9",
+                           "service": "zmq@localhost", "keytab": self.lab.keytab,
+                           "principal": "zmq/localhost@" + kit.HOME}],
+             "zmtp": [ops.listener(self.endpoint(router))], "workers": 1,
+             "limits": {"handshake_seconds": 60, "per_peer": 1000}},
+            """
+            local durward = require("durward")
+            return {
+              realm = function() return nil end,
+              map = function(event)
+                assert(durward.await.groups("root"))
+                return event.principal.primary
+              end,
+              authorize = durward.rule.allow("known", function() return true end),
+            }
+            """, env={"KRB5_CONFIG": conf})
+        waiting = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+        try:
+            for one in waiting:
+                one.connect(durward.path("hq.sock"))
+                one.sendall(wire.greeting(b"NULL"))
+            ops.wait_status(durward, lambda told: told["connections"] == len(waiting))
+            with wire.GssClient(ops.port_of(durward, "trades"), self.lab.cache("alice")) as client:
+                client.login()
+                client.send_message(b"hello")
+                self.assertEqual(self.words(router)[-1], b"hello")
+                self.assertEqual(ops.status(durward)["connections"], len(waiting) + 1)
+        finally:
+            for one in waiting:
+                one.close()
+            silent.close()
 
 
 if __name__ == "__main__":

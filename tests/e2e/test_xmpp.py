@@ -1,9 +1,12 @@
 """The xmpp front: through durward to a stock Prosody and a stock ejabberd, by octets of the test's own (xmpp_kit)."""
+import hashlib
 import os
 import shutil
 import tempfile
 import time
 import unittest
+
+import gssapi
 
 import kit
 import ops
@@ -321,6 +324,39 @@ class TestProsodyToken(Logins, Scene):
         stream.open()
         self.assertEqual(stream.bind("x"), "alice@%s/x" % DOMAIN)
         self.assertEqual(durward.journal()[0]["event"]["mechanism"], "GS2-KRB5")
+
+    def bound(self, stream, header, binding=b""):
+        """GS2 with that gs2-header (RFC 5801): the failure's condition, or None."""
+        bindings = gssapi.raw.ChannelBindings(application_data=header + binding)
+        flags = gssapi.RequirementFlag.mutual_authentication | gssapi.RequirementFlag.integrity
+        context = gssapi.SecurityContext(
+            name=gssapi.Name(FULL + HOME, gssapi.NameType.kerberos_principal), usage="initiate", flags=flags,
+            channel_bindings=bindings,
+            creds=gssapi.Credentials(usage="initiate", store={"ccache": "FILE:" + self.lab.cache("alice")}))
+        token = context.step()
+        frame = 2 + (token[1] & 0x7f if token[1] & 0x80 else 0)  # of RFC 2743 section 3.1, and the mechanism's OID
+        frame += 2 + token[frame + 1]
+        stream.auth("GS2-KRB5-PLUS" if header.startswith(b"p=") else "GS2-KRB5", header + token[frame:])
+        try:
+            stream.sasl()
+        except xmpp_kit.Refused as refused:
+            return str(refused)
+        return None
+
+    def test_gs2_is_bound_to_the_channel(self):
+        durward = self.durward(mechanisms=["GS2-KRB5-PLUS", "GS2-KRB5"])
+        stream = self.stream(durward)
+        features = stream.prepare()
+        types = [one.get("type") for one in features.iter("{urn:xmpp:sasl-cb:0}channel-binding")]
+        self.assertIn("tls-server-end-point", types)
+        header = b"p=tls-server-end-point,,"
+        right = hashlib.sha256(stream.tls.getpeercert(True)).digest()
+        self.assertEqual(self.bound(stream, header, b"x" * 32), "not-authorized")
+        self.assertEqual(self.bound(stream, b"y,,"), "not-authorized")  # somebody took -PLUS off the list
+        self.assertIsNone(self.bound(stream, header, right))
+        stream.open()
+        self.assertEqual(stream.bind("x"), "alice@%s/x" % DOMAIN)
+        self.assertEqual([line["event"]["gss"]["channel_bound"] for line in durward.journal()], [True])
 
     def test_back_pressure_and_bounded_memory(self):
         durward = self.durward()

@@ -70,7 +70,8 @@ class Case(unittest.TestCase):
         code, said = self.log_in(user, *method, **options)
         self.assertEqual(code, 0, said)
         self.assertIn("<jid>%s@%s/r</jid>" % (user, options.get("domain", DOMAIN)), said)
-        self.assertRegex(said, r"(?m)^ready TLSv1\.[23]$")
+        clear = options.get("authority") == "-"
+        self.assertRegex(said, r"(?m)^ready in the clear$" if clear else r"(?m)^ready TLSv1\.[23]$")
 
     def assert_refused(self, code, pattern, user, *method, **options):
         got, said = self.log_in(user, *method, **options)
@@ -243,6 +244,21 @@ class ProsodyTokenElsewhere(Case):
         self.assert_native("SCRAM-SHA-1")
         self.assert_in("bob", "password", self.write("native", NATIVE[DOMAIN]["bob"].encode()))
         self.assert_refused(DENIED, "not-authorized", "bob", "password", self.write("wrong", b"another"))
+
+
+class ProsodyInTheClear(Case):
+    """As it may be done on one machine."""
+
+    missing = staticmethod(missing_prosody)
+
+    @classmethod
+    def begin(cls):
+        return Prosody(NATIVE, cls.authority, login="token", secret=SECRET,
+                       extra="c2s_require_encryption = false\nallow_unencrypted_plain_auth = true")
+
+    def test_in(self):
+        self.assert_in("alice", "token", self.path("secret"), authority="-")
+        self.assert_in("alice", "token", self.path("secret"))
 
 
 class ProsodyTokenJwk(Case):

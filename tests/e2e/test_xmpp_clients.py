@@ -4,6 +4,7 @@ import unittest
 
 import kit
 import xmpp_kit
+import xmpp_servers
 import xmpp_world
 
 # What each asks a ticket for: see what the journal says of its service.
@@ -172,6 +173,55 @@ class Clients(xmpp_world.Case):
                                                      self.world.authority.certificate, cache=self.lab.cache("bob"))
                 self.assertEqual(code, 1, lines)
                 self.assertFalse(any(line.startswith("bound") for line in lines), lines)
+
+
+class Asking(xmpp_servers.Prosody):
+    """Debian's Prosody, which asks durward by Dovecot's protocol (mod_auth_dovecot): no relay between it and its clients."""
+
+    def __init__(self, world, port):
+        self.world = world
+        super().__init__({xmpp_world.DOMAIN: {}}, world.authority, extra="""
+            plugin_paths = { %s }
+            authentication, handle_appended, validate_append_host = "dovecot", "split", true
+            dovecot_auth_host, dovecot_auth_port = "127.0.0.1", "%d"
+            """ % (kit.lua(xmpp_servers.COMMUNITY + "/mod_auth_dovecot"), port))
+
+    def start(self):
+        self.certificates = {xmpp_world.DOMAIN: self.world.certificates[xmpp_world.DOMAIN]}
+        super().start()
+
+
+class WithoutRelay(xmpp_world.Case):
+    def test_every_client(self):
+        missing = xmpp_servers.missing_prosody("mod_auth_dovecot")
+        if missing:
+            self.skipTest(missing)
+        port = kit.free_port()
+        policy = xmpp_world.POLICY.replace("durward.allow({})",
+                                           "durward.allow({ jid = event.user .. '@home.example' })")
+        durward = kit.Durward({"workers": 1, "dovecot": [{"name": "sasl", "listen": "tcp://127.0.0.1:%d" % port,
+                                                          "keytab": self.world.keytab}]}, policy)
+        self.addCleanup(lambda: self.assertIsNone(durward.stop()))
+        server = Asking(self.world, port)
+        self.addCleanup(server.stop)
+        authority = self.world.authority.certificate
+        echo = xmpp_kit.Echo(server.port, "alice.partner", None, xmpp_world.DOMAIN, authority,
+                             ticket=self.ticket("alice@PARTNER.EXAMPLE"))
+        self.addCleanup(echo.stop)
+        for name, (host, service) in CLIENTS.items():
+            with self.subTest(client=name):
+                code, lines, said = xmpp_kit.run_client(name, "alice@home.example", host, server.port, authority, echo.jid,
+                                                        "hello", cache=self.lab.cache("alice"))
+                told = "%s\n%s\n%s" % ("\n".join(lines), said, durward.log(last=8))
+                self.assertEqual(code, 0, told)
+                self.assertIn("received %s/echo echo: hello" % echo.jid, lines, told)
+                event = durward.journal(user="alice", verdict="allow")[-1]["event"]
+                self.assertEqual((event["front"], event["service"]), ("dovecot", service))
+        stream = self.stream(durward, port=server.port)
+        stream.prepare()
+        xmpp_kit.gsasl(stream, self.lab.cache("alice"), xmpp_world.DOMAIN)
+        stream.open()
+        self.assertEqual(stream.bind("gsasl"), "alice@home.example/gsasl")
 
 
 if __name__ == "__main__":

@@ -361,6 +361,28 @@ class TestPool(Scene):
         self.opened(durward, "bob")
         self.assertEqual([user for user, _ in server.users], ["alice", "bob"])
 
+    def test_a_reload_and_the_end_let_them_go(self):
+        def ended(number):
+            def gone():
+                try:
+                    return server.connections[number].fileno() < 0
+                except OSError:
+                    return True
+            return kit.until(gone)
+
+        server = self.server(good)
+        durward = self.durward(server.port, backend={"pool": 1})
+        first = self.opened(durward)
+        self.assertTrue(kit.until(lambda: len(server.firsts) == 3), server.firsts)
+        durward.reload()
+        self.assertTrue(durward.wait_log(r"info reloaded"))
+        self.assertTrue(ended(1))
+        second = self.opened(durward)
+        self.assertTrue(kit.until(lambda: len(server.connections) == 4), server.firsts)
+        first.say("x@y", "still here")
+        self.assertEqual(first.hear()[1], "still here")
+        second.close()
+
     def test_none_wait_behind_a_proxy_line(self):
         def serve(server, connection):
             server.lines = getattr(server, "lines", []) + [server.until(connection, rb"\r\n")]
@@ -504,6 +526,13 @@ class TestDomains(Scene):
         foreign.prepare()
         with self.assertRaises(xmpp_kit.Refused):
             foreign.gssapi(self.ticket(service=FULL))
+
+    def test_certificates_that_clients_will_not_like(self):
+        old, other = self.authority.issue(DOMAIN, file="old", days=2), self.authority.issue("other.test", file="other")
+        for (certificate, key), told in ((old, r"certificate ends soon .*domain=example\.test"),
+                                         (other, r"certificate is for others .*other\.test")):
+            durward = self.durward(self.server(good).port, tls={"certificate": certificate, "key": key})
+            self.assertTrue(durward.wait_log(told), durward.log())
 
     def test_one_that_is_not_served(self):
         stream = self.stream(self.durward(self.server(good).port), domain="elsewhere.test")

@@ -1,11 +1,17 @@
 """ZAP through a forwarder, mechanism by mechanism: while durward is dead nobody is admitted; whoever waits is when it is
 back; a policy that waits holds nobody else."""
 import os
+import sys
 import tempfile
 import unittest
 
+import zmq
+
 import kit
 import test_zap
+
+sys.path.append(test_zap.EXAMPLES)
+import forwarder
 
 ALICE = {"plain_username": b"alice", "plain_password": b"s3cret"}
 
@@ -73,6 +79,26 @@ class Forwarded(test_zap.Zap):
             self.assert_out(server)
             self.come(server, mechanism, "hello")
             self.assert_in(server, "hello")
+
+    def test_ten_thousand_at_once(self):
+        """In the program's context, as libzmq's servers ask: none of the replies is dropped on the way."""
+        durward = self.handler()
+        context = zmq.Context()
+        self.addCleanup(context.term)       # which ends the forwarder
+        forwarder.forward(context, durward.way)
+        asker = context.socket(zmq.DEALER)
+        asker.linger, asker.sndhwm, asker.rcvhwm = 0, 0, 0
+        self.addCleanup(asker.close, 0)
+        asker.connect("inproc://zeromq.zap.01")
+        count, seen = 10000, {}
+        for number in range(count):
+            domain = b"open" if number % 2 else b"shut"
+            asker.send_multipart([b"", b"1.0", b"%d" % number, domain, b"192.0.2.7", b"", b"NULL"])
+        for _ in range(count):
+            frames = [bytes(frame) for frame in self.recv(asker)]
+            seen[int(frames[2])] = frames[3]
+        self.assertEqual(seen, {number: b"200" if number % 2 else b"400" for number in range(count)})
+        self.assertEqual(len(durward.journal()), count)
 
 
 if __name__ == "__main__":

@@ -335,7 +335,7 @@ def gsasl(stream, cache, hostname, authzid="", mechanism="GSSAPI"):
     words = ["gsasl", "--client", "--quiet", "--mechanism=" + mechanism, "--service=xmpp", "--hostname=" + hostname,
              "--authentication-id=", "--authorization-id=" + authzid]
     with subprocess.Popen(words, env=kit.Lab.shared().environment(cache), stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as engine:
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as engine:
         try:
             def said():
                 if not select.select([engine.stdout], [], [], kit.PATIENCE)[0]:
@@ -396,14 +396,18 @@ def scram(stream, user, password):
 
 
 class Echo:
-    """A native user on the server itself, who answers "echo: TEXT" to whatever is said to them."""
+    """A user on the server itself, who answers "echo: TEXT" to whatever is said to them: a native one, with a password or
+    a certificate, or one with a Ticket where the server takes that."""
 
-    def __init__(self, port, user, password, domain, authority, pair=None):
+    def __init__(self, port, user, password, domain, authority, pair=None, ticket=None):
         self.jid = user + "@" + domain
         self.heard = []
         self.stream = Stream(port, domain, authority, pair=pair)
-        native(self.stream, user, password)
-        self.stream.bind("echo")
+        if ticket:
+            self.stream.log_in(ticket, resource="echo")
+        else:
+            native(self.stream, user, password)
+            self.stream.bind("echo")
         self.stream.send("<presence/>")
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()

@@ -94,7 +94,7 @@ class Server:
         self.authority, self.login, self.secret, self.proxy, self.extra = authority, login, secret, proxy, extra
         self.dir = tempfile.mkdtemp(prefix="durward-e2e-%s-" % type(self).__name__.lower())
         self.process = self.lines = self.reader = None
-        self.certificates = {name: authority.issue(name, file="server-" + name) for name in self.domains}
+        self.certificates = {name: authority.issue(name, file=self.path("server-" + name)) for name in self.domains}
         try:
             for _ in range(3):  # another process may take a port that was free
                 self.port, self.direct_port = free_port(), free_port()
@@ -130,19 +130,16 @@ class Server:
             lines.append(line.decode("utf-8", "replace").rstrip("\n"))
         pipe.close()
 
-    def is_up(self):
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 1):
-                return True
-        except OSError:
-            return False
-
     def wait_ready(self):
+        """By its own words: somebody else may listen on a port that it could not get."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
-            if self.is_up():
+            log = self.log()
+            if re.search(self.no_port, log):
+                return False
+            if all(words % self.port in log if "%d" in words else words in log for words in self.ready):
                 return True
-            time.sleep(0.1)
+            time.sleep(0.05)
         return False
 
     def log(self):
@@ -197,6 +194,7 @@ def lua(value):
 class Prosody(Server):
     """`extra` is Lua for the global section; direct TLS is on `direct_port`.  Debian's has no PROXY protocol."""
 
+    ready, no_port = ["Activated service 'c2s' on [127.0.0.1]:%d"], "Failed to open server port"
     modules = ["roster", "saslauth", "tls", "disco", "ping", "smacks", "presence", "message", "iq", "time", "version"]
 
     def start(self):
@@ -241,6 +239,9 @@ class Prosody(Server):
 class Ejabberd(Server):
     """`extra` is YAML for the top level.  Erlang runs without distribution: no node name, no epmd, no cookie."""
 
+    ready = ["Start accepting TCP connections at 127.0.0.1:%d for ejabberd_c2s", "users are there"]
+    no_port = "Failed to open socket"
+
     def start(self):
         os.makedirs(self.path("spool"), exist_ok=True)
         bundle = []
@@ -267,8 +268,8 @@ class Ejabberd(Server):
         # JSON is YAML.
         path = self.write("ejabberd.yml", "\n".join(json.dumps(key) + ": " + json.dumps(value)
                                                     for key, value in config.items()) + "\n" + self.extra + "\n")
-        users = ["{ok, _} = {ejabberd_auth:try_register(<<%s>>, <<%s>>, <<%s>>), %s}."
-                 % (json.dumps(user), json.dumps(domain), json.dumps(password), json.dumps(user))
+        words = "case ejabberd_auth:try_register(<<%s>>, <<%s>>, <<%s>>) of ok -> ok; {error, exists} -> ok end."
+        users = [words % (json.dumps(user), json.dumps(domain), json.dumps(password))
                  for domain, accounts in self.domains.items() for user, password in accounts.items()]
         script = self.write("users.script", "\n".join(users + ["io:format(\"users are there~n\")."]) + "\n")
         libraries = os.path.dirname(os.path.dirname(EJABBERD[-1]))
@@ -277,6 +278,3 @@ class Ejabberd(Server):
                    {"HOME": self.dir, "ERL_LIBS": libraries, "EJABBERD_CONFIG_PATH": path,
                     "EJABBERD_LOG_PATH": self.path("ejabberd.log"), "ERL_CRASH_DUMP_BYTES": "0",
                     "CONTRIB_MODULES_CONF_DIR": self.path("modules.d"), "CONTRIB_MODULES_PATH": self.path("modules")})
-
-    def is_up(self):
-        return any("users are there" in line for line in list(self.lines)) and super().is_up()

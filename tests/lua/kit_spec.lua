@@ -42,7 +42,8 @@ describe("kit.cases", function()
 
   it("takes what a journal has", function()
     local path = lines('{"time":"2026-11-22T10:00:00.000Z","id":"1","policy":{},'
-      .. '"event":{"principal":"bob@HOME.EXAMPLE"},"decision":{"verdict":"deny","user":"bob","rule":"as it was called then"},"trace":[],"took_us":1}')
+      .. '"event":{"principal":"bob@HOME.EXAMPLE"},'
+      .. '"decision":{"verdict":"deny","user":"bob","rule":"as it was called then"},"trace":[],"took_us":1}')
     assert(policy:check(kit.cases(path)[1]))
   end)
 

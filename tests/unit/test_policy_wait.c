@@ -1,4 +1,5 @@
 /* Questions that wait: answered later and in any order, cancelled, late, with limits that go on counting. */
+#include "auth/journal.h"
 #include "base/log.h"
 #include "check.h"
 #include "policy/ask.h"
@@ -250,6 +251,58 @@ static void other_hooks(void)
     dw_log_threshold(DW_LOG_INFO);
 }
 
+static struct dw_want asked;
+static char secret_asked[32], hash_asked[64];
+
+static enum dw_fulfilment keep_password(void *arg, struct dw_ask *ask, const struct dw_want *want,
+                                        struct dw_answer *a, void **job)
+{
+    asked = *want;
+    snprintf(secret_asked, sizeof secret_asked, "%.*s", (int)want->secret.len, (const char *)want->secret.at);
+    snprintf(hash_asked, sizeof hash_asked, "%s", want->hash ? want->hash : "");
+    return begin(arg, ask, want, a, job);
+}
+
+static void trace_of(void *arg, const struct dw_decision *d)
+{
+    json_t **trace = arg;
+    *trace = dw_decision_trace_to_json(d);
+}
+
+/* A password and a hash go to the keeper and nowhere else; the trace has who, and what came of it. */
+static void passwords_are_waited_for(void)
+{
+    static const struct dw_keeper keeper = {.begin = keep_password, .drop = drop};
+    struct dw_host *host =
+        host_of(TELL("local v = require('durward.secret').verify local h = '$5$rounds=1000$salt$hash' "
+                     "local one, two = v(e.plain.password, h), e.plain.password:verify(h) "
+                     "return nil, tostring(one) .. tostring(two)"));
+    json_t *trace = NULL;
+    struct dw_event event = {.id = "1", .time = 1};
+    event.plain.present = true;
+    event.plain.username = DW_SPAN_OF("alice");
+    event.plain.password = DW_SPAN_OF("s3cret");
+    dw_host_keep(host, &keeper);
+    struct dw_ask *ask = dw_ask_start(host, &event, DW_STAGE_MAP, trace_of, &trace);
+    if (CHECK(ask)) {
+        CHECK_INT(asked.kind, DW_WANT_PASSWORD);
+        CHECK_STR(secret_asked, "s3cret");
+        CHECK_STR(hash_asked, "$5$rounds=1000$salt$hash");
+        struct dw_answer yes = {.value = json_true()}, no = {.value = json_false()};
+        dw_ask_resume(asking[0], &yes);
+        CHECK(!trace);
+        dw_ask_resume(asking[1], &no);
+    }
+    char *text = trace ? json_dumps(trace, JSON_COMPACT) : NULL;
+    if (CHECK(text)) {
+        CHECK(strstr(text, "truefalse") && strstr(text, "\"want\":\"password\",\"key\":\"$5$"));
+        CHECK(!strstr(text, "s3cret") && !strstr(text, "salt") && !strstr(text, "hash"));
+    }
+    free(text);
+    json_decref(trace);
+    dw_host_free(&host);
+}
+
 int main(void)
 {
     int fd = mkstemp(path);
@@ -263,6 +316,7 @@ int main(void)
     RUN(limits_go_on_counting);
     RUN(coroutines_of_another_question);
     RUN(other_hooks);
+    RUN(passwords_are_waited_for);
     unlink(path);
     return check_done();
 }

@@ -2,8 +2,8 @@
 #include "check.h"
 #include "toy_gss.h"
 
-#include "base/error.h"
 #include "auth/authzid.h"
+#include "base/error.h"
 #include "sasl/sasl.h"
 
 #define NO_MESSAGE ((const char *)NULL)

@@ -278,6 +278,35 @@ static void test_ends(void)
     dw_tls_context_release(&c);
 }
 
+/* A record may stop anywhere when a session is settled, its header's end included. */
+static void test_settled_amid_a_record(void)
+{
+    struct dw_tls_context *s = server_of("example", NULL), *c = client_of("ca", false);
+    struct side client = {.tls = dw_tls_connect(c, "example.com", NULL, NULL)},
+                server = {.tls = dw_tls_accept(s, NULL)};
+    dw_tls_settle(client.tls);
+    talk(&client, &server, 0);
+    for (size_t cut = 0; cut < 30; cut++) {
+        CHECK_INT(dw_tls_send(client.tls, DW_SPAN_OF("a record"), &client.out, &client.err), 0);
+        feed(&server, dw_span_make(dw_buf_span(&client.out).at, cut));
+        dw_buf_take(&client.out, cut);
+        dw_tls_settle(server.tls);
+        dw_tls_settle(client.tls);
+        CHECK_INT(dw_tls_send(server.tls, DW_SPAN_OF("another"), &server.out, &server.err), 0);
+        dw_tls_settle(server.tls);
+        carry(&client, &server, 0);
+        carry(&server, &client, 0);
+        CHECK_SPAN(dw_buf_span(&server.plain), "a record");
+        CHECK_SPAN(dw_buf_span(&client.plain), "another");
+        dw_buf_clear(&server.plain, 0);
+        dw_buf_clear(&client.plain, 0);
+    }
+    free_side(&client);
+    free_side(&server);
+    dw_tls_context_release(&s);
+    dw_tls_context_release(&c);
+}
+
 static void test_what_is_no_tls(void)
 {
     static const struct {
@@ -503,6 +532,7 @@ int main(void)
     RUN(test_a_certificate_for_each_name);
     RUN(test_alpn);
     RUN(test_ends);
+    RUN(test_settled_amid_a_record);
     RUN(test_what_is_no_tls);
     RUN(test_much);
     RUN(test_files);

@@ -60,8 +60,10 @@ int main(int argc, char **argv)
     glob(argc > 1 ? argv[1] : "tests/transcripts/xmpp_client_*.txt", 0, NULL, &found);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         struct play_script script;
-        if (!CHECK(play_load(&script, found.gl_pathv[i]) == 0))
+        if (!CHECK(play_load(&script, found.gl_pathv[i]) == 0)) {
+            play_free(&script);
             continue;
+        }
         for (size_t j = 0; j < script.count; j++)
             for (int k = 0; k < 2; k++) {
                 stays = k;

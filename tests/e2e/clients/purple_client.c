@@ -130,6 +130,20 @@ static void on_error(PurpleConnection *connection, PurpleConnectionError kind, c
     end(FAILED);
 }
 
+/* What Pidgin does next when a ticket got nobody in. */
+static void *on_question(const char *title, const char *primary, const char *secondary, PurpleRequestFields *fields,
+                         const char *ok, GCallback on_ok, const char *cancel, GCallback on_cancel,
+                         PurpleAccount *account, const char *who, PurpleConversation *conversation, void *arg)
+{
+    (void)title, (void)secondary, (void)fields, (void)ok, (void)on_ok, (void)cancel, (void)on_cancel;
+    (void)account, (void)who, (void)conversation, (void)arg;
+    say("failed", primary, NULL);
+    end(FAILED);
+    return NULL;
+}
+
+static PurpleRequestUiOps questions = {.request_fields = on_question};
+
 static gboolean on_late(gpointer arg)
 {
     (void)arg;
@@ -210,6 +224,7 @@ int main(int argc, char **argv)
     purple_util_set_user_dir(home);
     purple_debug_set_enabled(g_getenv("PURPLE_CLIENT_DEBUG") != NULL);
     purple_eventloop_set_ui_ops(&on_glib);
+    purple_request_set_ui_ops(&questions);
     if (!purple_core_init("durward-test")) {
         say("failed", "libpurple does not start", NULL);
         return FAILED;
