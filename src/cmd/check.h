@@ -21,7 +21,8 @@ void dw_check_tell(struct dw_check *check, enum dw_check_weight weight, const ch
 /* Files and folders that the configuration names: there, ours to use, and nobody else's. */
 void dw_check_world(struct dw_check *check, const struct dw_config *config);
 /* Of it: what an xmpp or a dovecot listener names. */
-void dw_check_xmpp(struct dw_check *check, const struct dw_config *config, const struct dw_listener_config *listener);
+void dw_check_xmpp(struct dw_check *check, const struct dw_config *config,
+                   const struct dw_listener_config *listener);
 void dw_check_dovecot(struct dw_check *check, const struct dw_config *config,
                       const struct dw_listener_config *listener);
 /* A file with a secret: there, and nobody else's to read. */

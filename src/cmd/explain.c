@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/given.h"
+#include "cmd/terminal.h"
 #include "net/wants.h"
 #include "policy/ask.h"
 
@@ -284,24 +285,31 @@ static int read_options(struct request *r, int argc, char **argv)
 
 /* Telling. */
 
-static void put_plain(const char *value)
+/* Behind which a line that is too wide for the terminal goes on. */
+enum { LABEL = 13 };
+
+static void add_plain(struct dw_buf *line, const char *value)
 {
-    struct dw_buf shown = {0};
     if (dw_text_is_utf8(dw_span_str(value)) && !dw_text_has_control(dw_span_str(value)))
-        dw_buf_put(&shown, dw_span_str(value));
+        dw_buf_put(line, dw_span_str(value));
     else
-        dw_text_quote(&shown, dw_span_str(value));
-    fwrite(dw_buf_span(&shown).at, 1, dw_buf_len(&shown), stdout);
-    dw_buf_free(&shown);
+        dw_text_quote(line, dw_span_str(value));
+}
+
+static void put(struct dw_buf *line)
+{
+    dw_terminal_put(stdout, dw_buf_span(line), LABEL);
+    dw_buf_free(line);
 }
 
 static void put_line(const char *label, const char *value)
 {
+    struct dw_buf line = {0};
     if (!value)
         return;
-    printf("  %-10s ", label);
-    put_plain(value);
-    putchar('\n');
+    dw_buf_printf(&line, "  %-10s ", label);
+    add_plain(&line, value);
+    put(&line);
 }
 
 static void tell_grants(const struct dw_decision *d)
@@ -317,9 +325,10 @@ static void tell_grants(const struct dw_decision *d)
     if (d->expires > 0)
         put_line("until", dw_text_time(when, (long long)(d->expires * 1e6)));
     for (size_t i = 0; i < d->property_count; i++) {
-        printf("  %-10s %s=", i ? "" : "property", d->properties[i].name);
-        put_plain(d->properties[i].value);
-        putchar('\n');
+        struct dw_buf line = {0};
+        dw_buf_printf(&line, "  %-10s %s=", i ? "" : "property", d->properties[i].name);
+        add_plain(&line, d->properties[i].value);
+        put(&line);
     }
     for (size_t i = 0; i < d->socket_count; i++)
         put_line(i ? "" : "sockets", d->sockets[i]);
@@ -327,8 +336,7 @@ static void tell_grants(const struct dw_decision *d)
 
 static void tell(const struct dw_decision *d, enum dw_stage stage)
 {
-    const char *no = getenv("NO_COLOR");
-    bool colour = isatty(STDOUT_FILENO) && !(no && *no);
+    bool colour = dw_terminal_has_colour(stdout);
     const char *paint = !colour                  ? ""
                         : d->verdict == DW_ALLOW ? "\033[32m"
                         : d->verdict == DW_DENY  ? "\033[31m"
@@ -336,11 +344,12 @@ static void tell(const struct dw_decision *d, enum dw_stage stage)
     bool goes_on =
         d->verdict == DW_ALLOW && (stage == DW_STAGE_CONNECT || stage == DW_STAGE_REALM || stage == DW_STAGE_CLOSE);
     printf("%s%s%s", paint, goes_on ? "goes on" : dw_verdict_word(d->verdict), colour ? "\033[0m" : "");
+    struct dw_buf line = {0};
     if (d->user) {
-        putchar(' ');
-        put_plain(d->user);
+        dw_buf_put_u8(&line, ' ');
+        add_plain(&line, d->user);
     }
-    putchar('\n');
+    put(&line);
     put_line("rule", d->rule);
     put_line("reason", d->reason);
     put_line("policy", d->policy_file);
@@ -348,14 +357,14 @@ static void tell(const struct dw_decision *d, enum dw_stage stage)
     if (d->step_count)
         puts("trace");
     for (size_t i = 0; i < d->step_count; i++) {
-        printf("  %-10s ", d->steps[i].hook);
-        put_plain(d->steps[i].text);
+        dw_buf_printf(&line, "  %-10s ", d->steps[i].hook);
+        add_plain(&line, d->steps[i].text);
         if (d->steps[i].at) {
-            fputs("  (", stdout);
-            put_plain(d->steps[i].at);
-            putchar(')');
+            dw_buf_put(&line, DW_SPAN_OF("  ("));
+            add_plain(&line, d->steps[i].at);
+            dw_buf_put_u8(&line, ')');
         }
-        putchar('\n');
+        put(&line);
     }
 }
 

@@ -33,6 +33,7 @@ static const char help[] =
     "  --no-verify         goes on with any certificate, and shows it\n"
     "  --hostname HOST     as if the server had told that <hostname/> (XEP-0233)\n"
     "  --realm REALM       of the service (domain_realm of krb5.conf, else the domain in upper case)\n"
+    "  --policy FILE       whose realm(event) chooses the realm, and maybe hostname or service\n"
     "  --service NAME      what to ask a ticket for, and nothing else\n"
     "  --authzid JID       who to act as\n"
     "  --dns SERVER        which name server to ask for SRV records\n"

@@ -3,11 +3,9 @@
 #include "cmd/probe_xmpp.h"
 
 #include "base/base64.h"
-#include "gss/realm.h"
 #include "sasl/initiator.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,30 +32,6 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, octets) == 1 || inet_pton(AF_INET6, host, octets) == 1;
 }
 
-/* --realm, else [domain_realm] of krb5.conf for any of these, else the domain in upper case (RFC 5179, XEP-0233). */
-static const char *choose_realm(const struct dw_probe_xmpp *p, char realm[256], const char **why)
-{
-    const char *const hosts[] = {p->told, p->domain};
-    struct dw_buf found = {0};
-    for (size_t i = 0; !p->realm && i < 2 && dw_buf_len(&found) == 0; i++)
-        if (hosts[i][0])
-            dw_realm_of_host(hosts[i], &found, NULL);
-    struct dw_span mapped = dw_buf_span(&found);
-    if (p->realm)
-        snprintf(realm, 256, "%s", p->realm);
-    else
-        snprintf(realm, 256, "%.*s", mapped.len ? (int)mapped.len : (int)sizeof p->domain,
-                 mapped.len ? (const char *)mapped.at : p->domain);
-    if (!p->realm && mapped.len == 0)
-        for (char *c = realm; *c; c++)
-            *c = (char)toupper((unsigned char)*c);
-    *why = p->realm         ? "the realm by --realm"
-           : mapped.len > 0 ? "the realm by krb5.conf's domain_realm"
-                            : "the realm is the domain in upper case";
-    dw_buf_free(&found);
-    return realm;
-}
-
 static int put(struct candidate names[MOST_NAMES], int count, const char *why, const char *first,
                const char *second, const char *realm)
 {
@@ -71,26 +45,32 @@ static int put(struct candidate names[MOST_NAMES], int count, const char *why, c
     return count + 1;
 }
 
-static int name_candidates(const struct dw_probe_xmpp *p, struct candidate names[MOST_NAMES])
+/* Their number, or -1, told. */
+static int name_candidates(struct dw_probe_xmpp *p, struct candidate names[MOST_NAMES])
 {
     char realm[256];
-    const char *why;
+    const char *why, *service = p->service;
     int count = 0;
-    if (p->service) {
-        snprintf(names[0].name, sizeof names[0].name, "%s", p->service);
-        names[0].why = "--service";
+    if (!service && dw_probe_realm(p, realm, &why) < 0)
+        return -1;
+    if (!service && p->policy_service[0])
+        service = p->policy_service;
+    if (service) {
+        snprintf(names[0].name, sizeof names[0].name, "%s", service);
+        names[0].why = p->service ? "--service" : "the policy";
+        dw_step_tell(&p->steps, "principal", "%s, by %s", names[0].name, names[0].why);
         return 1;
     }
-    choose_realm(p, realm, &why);
     if (p->told[0]) {
         count = put(names, count, why, p->told, p->domain, realm);
         dw_step_tell(&p->steps, "principal", "%s, by XEP-0233; %s", names[0].name, why);
     } else {
         dw_step_tell(&p->steps, "principal", "no <hostname/>: the names that older clients ask for are tried");
     }
+    const char *said = p->realm ? p->realm : p->policy_realm[0] ? p->policy_realm : NULL;
     if (!is_address(p->host))
-        count = put(names, count, "the host that we are connected to", p->host, NULL, p->realm);
-    count = put(names, count, "the domain", p->domain, NULL, p->realm);
+        count = put(names, count, "the host that we are connected to", p->host, NULL, said);
+    count = put(names, count, "the domain", p->domain, NULL, said);
     return count;
 }
 
@@ -131,6 +111,8 @@ static int get_ticket(struct login *l)
     if (!l->cred)
         return dw_step_failed(steps, "ticket", err.detail, dw_step_cause_of_ticket(&err));
     int count = name_candidates(l->p, names);
+    if (count < 0)
+        return -1;
     for (int i = 0; i < count; i++) {
         if (begin(l, names[i].name, &err) == 0) {
             const char *who = dw_cred_name(l->cred);

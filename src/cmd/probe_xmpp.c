@@ -247,6 +247,7 @@ static int parse(struct dw_probe_xmpp *p, int argc, char **argv)
         DNS,
         HOSTNAME,
         REALM,
+        POLICY,
         SERVICE,
         AUTHZID,
         CCACHE,
@@ -255,13 +256,21 @@ static int parse(struct dw_probe_xmpp *p, int argc, char **argv)
         TIMEOUT
     };
     static const struct option options[] = {
-        {"connect", required_argument, NULL, CONNECT}, {"direct", no_argument, NULL, DIRECT},
-        {"ca", required_argument, NULL, CA},           {"no-verify", no_argument, NULL, UNVERIFIED},
-        {"dns", required_argument, NULL, DNS},         {"hostname", required_argument, NULL, HOSTNAME},
-        {"realm", required_argument, NULL, REALM},     {"service", required_argument, NULL, SERVICE},
-        {"authzid", required_argument, NULL, AUTHZID}, {"ccache", required_argument, NULL, CCACHE},
-        {"keytab", required_argument, NULL, KEYTAB},   {"principal", required_argument, NULL, PRINCIPAL},
-        {"timeout", required_argument, NULL, TIMEOUT}, {NULL, 0, NULL, 0},
+        {"connect", required_argument, NULL, CONNECT},
+        {"direct", no_argument, NULL, DIRECT},
+        {"ca", required_argument, NULL, CA},
+        {"no-verify", no_argument, NULL, UNVERIFIED},
+        {"dns", required_argument, NULL, DNS},
+        {"hostname", required_argument, NULL, HOSTNAME},
+        {"realm", required_argument, NULL, REALM},
+        {"policy", required_argument, NULL, POLICY},
+        {"service", required_argument, NULL, SERVICE},
+        {"authzid", required_argument, NULL, AUTHZID},
+        {"ccache", required_argument, NULL, CCACHE},
+        {"keytab", required_argument, NULL, KEYTAB},
+        {"principal", required_argument, NULL, PRINCIPAL},
+        {"timeout", required_argument, NULL, TIMEOUT},
+        {NULL, 0, NULL, 0},
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -275,6 +284,7 @@ static int parse(struct dw_probe_xmpp *p, int argc, char **argv)
         case DNS: p->servers[0] = optarg; break;
         case HOSTNAME: p->hostname = optarg; break;
         case REALM: p->realm = optarg; break;
+        case POLICY: p->policy = optarg; break;
         case SERVICE: p->service = optarg; break;
         case AUTHZID: p->authzid = optarg; break;
         case CCACHE: p->who.ccache = optarg; break;

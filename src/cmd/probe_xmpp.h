@@ -1,5 +1,5 @@
-/* The inside of `durward probe xmpp`, shared by its files: the way to the server (probe_find.c), the login
- * (probe_login.c), and the steps in their order (probe_xmpp.c). */
+/* The inside of `durward probe xmpp`, shared by its files: the way to the server (probe_find.c), the realm
+ * (probe_realm.c), the login (probe_login.c), and the steps in their order (probe_xmpp.c). */
 #ifndef DW_CMD_PROBE_XMPP_H
 #define DW_CMD_PROBE_XMPP_H
 
@@ -14,7 +14,7 @@ struct dw_probe_xmpp {
     char domain[256]; /* in lower case */
     char connect_host[256]; /* --connect */
     int connect_port;
-    const char *realm, *service, *hostname, *authzid, *ca_file, *resource;
+    const char *realm, *policy, *service, *hostname, *authzid, *ca_file;
     struct dw_initiator_options who;
     char *servers[2]; /* --dns; NULL ends the list */
     bool direct; /* TLS from the first octet */
@@ -26,11 +26,14 @@ struct dw_probe_xmpp {
     struct dw_probe_stream stream;
     char host[256]; /* connected to */
     char told[256]; /* <hostname/>, or empty */
+    char policy_realm[256], policy_service[256]; /* what the policy chose, or empty */
     bool has_gssapi;
 };
 
 /* Resolves and connects.  -1, told. */
 int dw_probe_find(struct dw_probe_xmpp *p);
+/* Which realm, and what says so; a policy may also choose service and hostname.  -1, told. */
+int dw_probe_realm(struct dw_probe_xmpp *p, char realm[256], const char **why);
 /* SASL GSSAPI, up to <success/>.  -1, told. */
 int dw_probe_login(struct dw_probe_xmpp *p);
 

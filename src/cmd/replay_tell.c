@@ -2,36 +2,18 @@
 #include "cmd/replay.h"
 
 #include "base/text.h"
+#include "cmd/terminal.h"
 
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 enum { NAME_MOST = 60 };
-
-/* A terminal is as wide as it is; a pipe takes everything. */
-static size_t width_of(FILE *out)
-{
-    struct winsize size;
-    if (!isatty(fileno(out)))
-        return SIZE_MAX;
-    return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 80;
-}
-
-static size_t columns(struct dw_span text)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < text.len; i++)
-        count += (text.at[i] & 0xc0) != 0x80;
-    return count;
-}
 
 /* Prints what was gathered, cut at the terminal's edge. */
 static void put_line(FILE *out, struct dw_buf *line)
 {
     struct dw_span text = dw_buf_span(line);
-    size_t width = width_of(out), len = text.len;
-    if (columns(text) > width) {
+    size_t width = dw_terminal_width(out), len = text.len;
+    if (dw_terminal_columns(text) > width) {
         size_t column = 0;
         for (len = 0; len < text.len && column + ((text.at[len] & 0xc0) != 0x80) < width; len++)
             column += (text.at[len] & 0xc0) != 0x80;
@@ -46,8 +28,7 @@ static void put_line(FILE *out, struct dw_buf *line)
 
 static void put_heading(FILE *out, const char *title, const char *paint)
 {
-    const char *no = getenv("NO_COLOR");
-    if (isatty(fileno(out)) && !(no && *no))
+    if (dw_terminal_has_colour(out))
         fprintf(out, "\033[1;%sm%s\033[0m", paint, title);
     else
         fputs(title, out);
@@ -160,7 +141,7 @@ static void put_about(FILE *out, struct dw_buf *line, const json_t *told, size_t
     static const char *const places[] = {"mechanism", "listener", "domain", NULL};
     dw_buf_put(line, DW_SPAN_OF("  "));
     put_subject(line, told);
-    for (size_t at = columns(dw_buf_span(line)); at < name_width + 2; at++)
+    for (size_t at = dw_terminal_columns(dw_buf_span(line)); at < name_width + 2; at++)
         dw_buf_put_u8(line, ' ');
     for (size_t i = 0; places[i]; i++) {
         const json_t *place = json_object_get(told, places[i]);
@@ -229,7 +210,7 @@ static void tell_group(FILE *out, enum dw_change change, const struct dw_tally_g
     fprintf(out, "  %zu\n", group->count);
     for (size_t i = 0; i < group->example_count; i++) {
         put_subject(&line, group->examples[i].told);
-        size_t wide = columns(dw_buf_span(&line));
+        size_t wide = dw_terminal_columns(dw_buf_span(&line));
         name_width = wide > name_width && wide <= NAME_MOST ? wide : name_width;
         dw_buf_clear(&line, 4096);
     }

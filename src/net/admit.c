@@ -134,16 +134,24 @@ void dw_admit_refuse(struct dw_conn *conn, enum dw_verdict verdict, const char *
     dw_decision_clear(&d);
 }
 
+void dw_admit_cancel(struct dw_conn *conn)
+{
+    struct dw_question *q = conn->question;
+    if (!q || !q->ask)
+        return;
+    dw_ask_cancel(&q->ask);
+    dw_office_leave(q->office);
+    q->office = NULL;
+    q->is_waiting = false;
+}
+
 void dw_admit_forget(struct dw_conn *conn)
 {
     struct dw_question *q = conn->question;
     dw_admit_settle(conn);
+    dw_admit_cancel(conn);
     if (!q)
         return;
-    if (q->ask) {
-        dw_ask_cancel(&q->ask);
-        dw_office_leave(q->office);
-    }
     dw_buf_free(&q->service);
     free(q);
     conn->question = NULL;

@@ -24,7 +24,9 @@ void dw_admit_record(struct dw_broker *broker, struct dw_journal *journal, const
 
 /* After an answer that came later, from the loop: what it was asked with is let go. */
 void dw_admit_settle(struct dw_conn *conn);
-/* Gives up what is being asked; forgets the question. */
+/* Gives up what is being asked: no answer comes any more. */
+void dw_admit_cancel(struct dw_conn *conn);
+/* The same; forgets the question. */
 void dw_admit_forget(struct dw_conn *conn);
 /* The question took too long. */
 void dw_admit_expire(struct dw_conn *conn);

@@ -86,6 +86,8 @@ void dw_conn_part(struct dw_conn *conn, const char *reason)
 {
     if (conn->phase >= DW_PHASE_HELD)
         return;
+    /* Nobody is left whom an answer is for, and what the question was about has gone with the near machine. */
+    dw_admit_cancel(conn);
     dw_conn_finish_towards(conn, &conn->near, reason);
     dw_conn_close_leg(&conn->far);
     if (conn->phase == DW_PHASE_ENDING)

@@ -168,6 +168,11 @@ class Check(unittest.TestCase):
         self.expect(1, "1: configuration c.lua can be replaced by anyone", "2: policy policy.lua can be replaced",
                     "4: the journal's folder")
 
+    @unittest.skipUnless(os.geteuid() == 0, "root alone gives files away")
+    def test_files_of_somebody_else(self):
+        os.chown(self.path("policy.lua"), 12345, -1)
+        self.expect(0, "2: warning: policy policy.lua belongs to user 12345, who can change it")
+
     def test_backend_on_another_machine(self):
         self.expect(0, "8: warning: backend tcp://192.0.2.7:5571 is on another machine",
                     config=GOOD.replace("tcp://127.0.0.1:5571", "tcp://192.0.2.7:5571"))

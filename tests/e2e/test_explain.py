@@ -1,9 +1,12 @@
 """durward explain at a terminal and in a pipe, and what operators get wrong with every tool that reads files."""
+import fcntl
 import json
 import os
 import pty
+import struct
 import subprocess
 import tempfile
+import termios
 import unittest
 
 import kit
@@ -36,8 +39,9 @@ class Files(unittest.TestCase):
 
 
 class TestTerminal(Files):
-    def screen(self, *arguments, **environment):
+    def screen(self, *arguments, columns=200, **environment):
         leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 50, columns, 0, 0))
         env = dict(os.environ, **kit.SANITIZERS)
         env.pop("NO_COLOR", None)
         env.update(environment)
@@ -66,6 +70,21 @@ class TestTerminal(Files):
         self.assertTrue(piped.startswith("allow alice\n"))
         self.assertEqual(self.screen(*alice, NO_COLOR="1"), piped)
         self.assertIn("\x1b[32m", self.screen(*alice, NO_COLOR=""))
+
+    def test_a_line_that_is_too_wide_goes_on_below(self):
+        alice = ("--principal", "alice@HOME.EXAMPLE")
+        piped = kit.run_durward("explain", "-p", self.policy, *alice).stdout
+        lines = self.screen(*alice, columns=50, NO_COLOR="1").splitlines()
+        self.assertLessEqual(max(map(len, lines)), 50)
+        self.assertGreater(len(lines), len(piped.splitlines()))
+        whole = []
+        for line in lines:
+            if line.startswith(" " * 13):
+                whole[-1] += line.strip()
+            else:
+                whole.append(line.strip())
+        self.assertEqual([line.replace(" ", "") for line in whole],
+                         [line.replace(" ", "") for line in piped.splitlines()])
 
     def test_json_is_one_line_in_a_pipe(self):
         alice = ("--principal", "alice@HOME.EXAMPLE", "--json")

@@ -145,6 +145,12 @@ class Clients(xmpp_world.Case):
                 self.assertTrue(any(line.startswith("resumed ") for line in lines), lines)
                 self.assertEqual(sum(line.endswith("echo: hello") for line in lines), 2, lines)
 
+    def test_users_of_another_realm(self):
+        for name in CLIENTS:
+            with self.subTest(client=name):
+                self.run_client(name, "prosody-token", user="alice@PARTNER.EXAMPLE",
+                                address="alice.partner@home.example")
+
     def test_a_user_of_another_realm(self):
         """alice@PARTNER.EXAMPLE is alice.partner, with a ticket over the trust between the realms."""
         port, recipient = self.at("prosody-token")
