@@ -73,6 +73,9 @@ local config = {}
 ---@field keytab? string
 ---@field realm? string  the realm that we answer in
 ---@field require_mutual? boolean  refuse clients that do not ask us to prove who we are; false
+---@field master? string  "ipc:///run/durward/auth-master": where Dovecot's imap and pop3 ask who has logged in
+---@field master_mode? string  of that socket; "0600"
+---@field master_group? string|integer  of that socket
 
 local kinds = { "zmtp", "zmtp_out", "zap", "xmpp", "dovecot" }
 
@@ -170,6 +173,9 @@ local listeners = {
     keytab = fields.path,
     realm = fields.realm,
     require_mutual = fields.boolean,
+    master = fields.address_to_bind,
+    master_mode = fields.mode,
+    master_group = fields.group,
   }),
 }
 
@@ -311,6 +317,25 @@ checks.xmpp = xmpp.check
 
 function checks.dovecot(ctx, found, path, whole)
   check_keytab(ctx, found, path, whole)
+  local at = found.master
+  if at and (at.scheme ~= "ipc" or at.path:sub(1, 1) == "@") then
+    ctx:note(ctx.path(path, "master"), "%s is %s: it wants an ipc socket with a path, whose mode keeps others out",
+      ctx.show(ctx.path(path, "master")), ctx.quote(at.text))
+  end
+  for _, key in ipairs(not at and not found.broken.master and { "master_mode", "master_group" } or {}) do
+    if found[key] ~= nil then
+      ctx:note(ctx.path(path, key), "%s means nothing without 'master'", ctx.show(ctx.path(path, key)))
+    end
+  end
+end
+
+-- A listener of its own, by a name that no configuration can give.
+local function master_of(ctx, found)
+  return {
+    name = (found.name or "") .. ":master", of = found.name, listen = found.master, kind = "dovecot_master",
+    mode = found.master_mode or 384, group = found.master_group, at = found.at, key = "master",
+    shown = ctx.show(ctx.path(found.at, "master")), broken = {},
+  }
 end
 
 local plain = { zmtp_out = true, zap = true, dovecot = true }
@@ -349,11 +374,10 @@ end
 local function check_addresses(ctx, all)
   local bound = {}
   for _, one in ipairs(all) do
-    local at = ctx.path(one.at, "listen")
+    local at = ctx.path(one.at, one.key or "listen")
     for _, other in ipairs(one.listen and bound or {}) do
       if collide(one.listen, other.listen) then
-        ctx:note(at, "%s is %s, where %s listens already", ctx.show(at), ctx.quote(one.listen.text),
-          ctx.show(other.at))
+        ctx:note(at, "%s is %s, where %s listens already", ctx.show(at), ctx.quote(one.listen.text), other.shown)
         break
       end
     end
@@ -392,6 +416,10 @@ local function collect(ctx, whole)
       default(found, { mode = 384 })
       found.kind, found.shown = kind, ctx.show(path)
       all[#all + 1] = found
+      if kind == "dovecot" and found.master then
+        found.has_master = true
+        all[#all + 1] = master_of(ctx, found)
+      end
     end
   end
   check_names(ctx, all)

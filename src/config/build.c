@@ -164,7 +164,7 @@ static void get_xmpp(lua_State *L, struct dw_listener_config *one, const char *f
 
 static void get_listener(lua_State *L, struct dw_listener_config *one, const char *folder)
 {
-    static const char *const kinds[] = {"zmtp", "zmtp_out", "zap", "xmpp", "dovecot", NULL};
+    static const char *const kinds[] = {"zmtp", "zmtp_out", "zap", "xmpp", "dovecot", "dovecot_master", NULL};
     static const char *const on_deny[] = {"close", "error", NULL};
     static const char *const identity[] = {"keep", "user", "drop", NULL};
     static const char *const protection[] = {"encrypted", "plaintext", NULL};
@@ -192,6 +192,8 @@ static void get_listener(lua_State *L, struct dw_listener_config *one, const cha
     get_text(L, "principal", &one->principal);
     one->require_mutual = get_bool(L, "require_mutual");
     get_list(L, "services", &one->services);
+    one->has_master = get_bool(L, "has_master");
+    get_text(L, "of", &one->of);
     if (one->kind == DW_LISTEN_XMPP)
         get_xmpp(L, one, folder);
 }

@@ -75,6 +75,7 @@ static void clear_listener(struct dw_listener_config *one)
     free_list(one->mechanisms);
     free_list(one->hostname_namespaces);
     free_list(one->services);
+    free(one->of);
 }
 
 static void free_held(struct held *held)

@@ -29,7 +29,14 @@ struct dw_cidr {
     int bits;
 };
 
-enum dw_listener_kind { DW_LISTEN_ZMTP, DW_LISTEN_ZMTP_OUT, DW_LISTEN_ZAP, DW_LISTEN_XMPP, DW_LISTEN_DOVECOT };
+enum dw_listener_kind {
+    DW_LISTEN_ZMTP,
+    DW_LISTEN_ZMTP_OUT,
+    DW_LISTEN_ZAP,
+    DW_LISTEN_XMPP,
+    DW_LISTEN_DOVECOT,
+    DW_LISTEN_DOVECOT_MASTER /* made of a dovecot listener's `master` */
+};
 enum dw_on_deny { DW_ON_DENY_CLOSE, DW_ON_DENY_ERROR };
 enum dw_identity_mode { DW_IDENTITY_KEEP, DW_IDENTITY_USER, DW_IDENTITY_DROP };
 
@@ -95,6 +102,8 @@ struct dw_listener_config {
     double idle_seconds; /* 0: no limit */
     /* dovecot: services whose keys may be asked for; NULL ends the list; NULL: any */
     char **services;
+    bool has_master; /* dovecot: another listener tells who has logged in here */
+    char *of; /* dovecot_master: the name of that where clients log in */
 };
 
 struct dw_limits {

@@ -1,7 +1,8 @@
 /* The lines of Dovecot's authentication protocol: see line.h. */
 #include "dovecot/line.h"
 
-enum { ESCAPE = 1 };
+/* A line that has not come whole is given room to double. */
+enum { ESCAPE = 1, FIRST_ROOM = 1024 };
 
 /* What a character that cannot be written stands as, behind ESCAPE. */
 static const struct {
@@ -98,6 +99,53 @@ int dw_dovecot_parse(struct dw_dovecot_line *line, struct dw_span text, struct d
     return wrong ? dw_error_set(err, DW_ERROR_PROTOCOL, "%s", wrong) : 0;
 }
 
+static const char *parse_request(struct dw_dovecot_line *line, struct dw_span rest)
+{
+    line->command = DW_DOVECOT_REQUEST;
+    if (!take_number(&rest, &line->number) || !take_number(&rest, &line->client) ||
+        !take_number(&rest, &line->exchange))
+        return "REQUEST without three numbers";
+    line->cookie = take_field(&rest);
+    return line->cookie.len == DW_DOVECOT_COOKIE * 2 ? NULL : "REQUEST without a cookie";
+}
+
+int dw_dovecot_parse_master(struct dw_dovecot_line *line, struct dw_span text, struct dw_error *err)
+{
+    static const char *const others[] = {"USER", "PASS", "LIST"};
+    struct dw_span rest = dw_span_make(text.at ? text.at : (const uint8_t *)"", text.len);
+    struct dw_span name = take_field(&rest);
+    *line = (struct dw_dovecot_line){.number = 0};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (dw_span_equal(name, dw_span_str(others[i])))
+            return dw_error_set(err, DW_ERROR_PROTOCOL,
+                                "%s: users that have not logged in are for Dovecot's own userdb", others[i]);
+    const char *wrong = dw_span_equal(name, DW_SPAN_OF("REQUEST"))   ? parse_request(line, rest)
+                        : dw_span_equal(name, DW_SPAN_OF("VERSION")) ? parse_rest(line, name, rest)
+                                                                     : "a command that is not known";
+    return wrong ? dw_error_set(err, DW_ERROR_PROTOCOL, "%s", wrong) : 0;
+}
+
+bool dw_dovecot_next_line(struct dw_machine *m, size_t *looked, size_t most, struct dw_span *line,
+                          struct dw_error *err)
+{
+    size_t left = m->left > *looked ? m->left - *looked : 0;
+    const uint8_t *end = left ? memchr(m->at + *looked, '\n', left) : NULL;
+    size_t len = end ? (size_t)(end - m->at) : m->left;
+    if (len > most) {
+        dw_error_set(err, DW_ERROR_LIMIT, "a line of more than %zu octets", most);
+        return false;
+    }
+    if (!end) {
+        *looked = m->left;
+        m->wanted = m->left ? 2 * m->left + FIRST_ROOM : 0;
+        return false;
+    }
+    *line = dw_span_make(m->at, len);
+    dw_machine_consume(m, len + 1);
+    *looked = 0;
+    return true;
+}
+
 int dw_dovecot_unescape(struct dw_buf *out, struct dw_span value)
 {
     size_t before = dw_buf_len(out);
@@ -134,4 +182,16 @@ int dw_dovecot_escape(struct dw_buf *out, struct dw_span value)
     if (rc < 0)
         dw_buf_cut(out, before);
     return rc;
+}
+
+int dw_dovecot_put_field(struct dw_buf *out, struct dw_span name, struct dw_span value)
+{
+    size_t before = dw_buf_len(out);
+    int rc = dw_buf_put_u8(out, '\t');
+    rc |= dw_dovecot_escape(out, name);
+    rc |= dw_buf_put_u8(out, '=');
+    rc |= dw_dovecot_escape(out, value);
+    if (rc < 0)
+        dw_buf_cut(out, before);
+    return rc < 0 ? -1 : 0;
 }

@@ -10,8 +10,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-/* A line that has not come whole is given room to double. */
-enum { VERSION = 1, FIRST_ROOM = 1024 };
+enum { VERSION = 1 };
 
 enum state {
     AWAITS_CREDENTIAL, /* the driver's word */
@@ -39,7 +38,8 @@ struct service {
     struct exchange *ready; /* to be stepped */
     struct exchange *shown; /* what the last effect was about */
     size_t looked; /* octets at machine.at that hold no LF */
-    bool has_version, has_pid;
+    bool has_version;
+    uint32_t client; /* its pid; 0: not told yet */
     struct dw_error why; /* once it is to be closed */
 };
 
@@ -97,12 +97,13 @@ static int out_of_memory(struct service *s)
 
 static int put_fail(struct service *s, uint32_t id, enum dw_dovecot_refusal how)
 {
+    /* authz and temp are for Prosody, code= for Dovecot 2.3, which takes a reason without a code for an alert. */
     static const char *const words[] = {
-        [DW_DOVECOT_DENIED] = "reason=Authentication failed",
-        [DW_DOVECOT_AUTHZID] = "reason=Not authorized to act as that user\tauthz",
-        [DW_DOVECOT_TEMPORARY] = "reason=Temporary authentication failure\ttemp",
+        [DW_DOVECOT_DENIED] = "",
+        [DW_DOVECOT_AUTHZID] = "\treason=Not authorized to act as that user\tauthz\tcode=authz_fail",
+        [DW_DOVECOT_TEMPORARY] = "\treason=Temporary authentication failure\ttemp\tcode=temp_fail",
     };
-    if (dw_buf_printf(&s->machine.out, "FAIL\t%u\t%s\n", id, words[how]) < 0)
+    if (dw_buf_printf(&s->machine.out, "FAIL\t%u%s\n", id, words[how]) < 0)
         return out_of_memory(s);
     return 0;
 }
@@ -112,13 +113,14 @@ static enum dw_dovecot_refusal refusal_of(enum dw_error_kind kind)
     return kind == DW_ERROR_TEMPORARY || kind == DW_ERROR_INTERNAL ? DW_DOVECOT_TEMPORARY : DW_DOVECOT_DENIED;
 }
 
-/* A line "VERB id <prefix>base64"; an empty challenge is "=", which is read as empty by who would take nothing for a
- * mistake. */
-static int put_challenge(struct service *s, uint32_t id, struct dw_span challenge)
+/* A server passes the base64 on to its client as it stands: a challenge of no octets is written as its client's protocol
+ * has it, "=" in XMPP (RFC 6120 section 6.4.2; Prosody takes no other), nothing elsewhere (RFC 3501, RFC 4954). */
+static int put_challenge(struct service *s, const struct dw_dovecot_exchange *x, struct dw_span challenge)
 {
     struct dw_buf *out = &s->machine.out;
     size_t before = dw_buf_len(out);
-    if (dw_buf_printf(out, "CONT\t%u\t%s", id, challenge.len ? "" : "=") < 0 || dw_base64_put(out, challenge) < 0 ||
+    bool needs_sign = challenge.len == 0 && strcmp(x->service, "xmpp") == 0;
+    if (dw_buf_printf(out, "CONT\t%u\t%s", x->id, needs_sign ? "=" : "") < 0 || dw_base64_put(out, challenge) < 0 ||
         dw_buf_put_u8(out, '\n') < 0) {
         dw_buf_cut(out, before);
         return out_of_memory(s);
@@ -153,7 +155,7 @@ static enum dw_act step(struct service *s, struct exchange *x, struct dw_effect 
     DL_DELETE(s->ready, x);
     x->state = AWAITS_CLIENT;
     switch (dw_sasl_step(x->sasl, dw_buf_span(&x->message), x->has_message, &challenge, &why)) {
-    case DW_SASL_CHALLENGE: put_challenge(s, x->shown.id, dw_buf_span(&challenge)); break;
+    case DW_SASL_CHALLENGE: put_challenge(s, &x->shown, dw_buf_span(&challenge)); break;
     case DW_SASL_DONE:
         x->state = AWAITS_VERDICT;
         x->final = challenge;
@@ -318,37 +320,17 @@ static enum dw_act take_line(struct service *s, struct dw_span text, struct dw_e
         s->has_version = true;
         return DW_NEED;
     case DW_DOVECOT_CPID:
-        if (s->has_pid)
+        if (s->client)
             return wrong(s, fx, "CPID for a second time");
-        s->has_pid = true;
+        s->client = line.number;
         return DW_META;
     default: break;
     }
-    if (!s->has_pid)
+    if (!s->client)
         return wrong(s, fx, "CPID has to come before an exchange");
     return line.command == DW_DOVECOT_AUTH   ? take_auth(s, &line, fx)
            : line.command == DW_DOVECOT_CONT ? take_cont(s, &line, fx)
                                              : take_cancel(s, &line, fx);
-}
-
-/* The next line that is there whole, without its LF. */
-static bool next_line(struct service *s, struct dw_span *line)
-{
-    struct dw_machine *m = &s->machine;
-    size_t left = m->left > s->looked ? m->left - s->looked : 0;
-    const uint8_t *end = left ? memchr(m->at + s->looked, '\n', left) : NULL;
-    size_t len = end ? (size_t)(end - m->at) : m->left;
-    if (len > DW_DOVECOT_LINE_BYTES) {
-        dw_error_set(&s->why, DW_ERROR_LIMIT, "a line of more than %d octets", DW_DOVECOT_LINE_BYTES);
-        return false;
-    }
-    if (!end) {
-        s->looked = m->left;
-        m->wanted = m->left ? 2 * m->left + FIRST_ROOM : 0;
-        return false;
-    }
-    *line = dw_span_make(m->at, len);
-    return true;
 }
 
 static enum dw_act next(struct dw_machine *m, struct dw_effect *fx)
@@ -361,10 +343,7 @@ static enum dw_act next(struct dw_machine *m, struct dw_effect *fx)
     while (act == DW_NEED && !s->why.kind) {
         if (s->ready) {
             act = step(s, s->ready, fx);
-        } else if (next_line(s, &line)) {
-            /* What is shown of it is copied; the octets stay where they are. */
-            dw_machine_consume(m, line.len + 1);
-            s->looked = 0;
+        } else if (dw_dovecot_next_line(m, &s->looked, DW_DOVECOT_LINE_BYTES, &line, &s->why)) {
             act = take_line(s, line, fx);
         } else if (!s->why.kind) {
             return DW_NEED;
@@ -412,6 +391,11 @@ struct dw_dovecot_exchange *dw_dovecot_exchange(const struct dw_machine *m)
 {
     const struct service *s = (const struct service *)(const void *)m;
     return s->shown ? &s->shown->shown : NULL;
+}
+
+uint32_t dw_dovecot_client(const struct dw_machine *m)
+{
+    return ((const struct service *)(const void *)m)->client;
 }
 
 const struct dw_sasl *dw_dovecot_sasl(const struct dw_dovecot_exchange *exchange)

@@ -13,11 +13,12 @@
  * machine.
  *
  * A line that no client may send ends the connection: DW_CLOSE.  A token or an authorization identity that is wrong ends
- * its exchange with FAIL.  What FAIL says are three fixed phrases. */
+ * its exchange with FAIL.  FAIL is one of three fixed lines. */
 #ifndef DW_DOVECOT_SERVICE_H
 #define DW_DOVECOT_SERVICE_H
 
 #include "auth/machine.h"
+#include "dovecot/line.h"
 #include "sasl/sasl.h"
 
 /* A line: a first token with a PAC, in base64, and some parameters.  At once: exchanges that are open. */
@@ -26,7 +27,7 @@ enum { DW_DOVECOT_LINE_BYTES = 128 * 1024, DW_DOVECOT_MOST_OPEN = 1024 };
 struct dw_dovecot_options {
     const char *const *mechanisms; /* as offered; NULL ends the list; borrowed for the machine's life */
     uint32_t pid, number; /* of this process, of this connection: neither is 0 */
-    uint8_t cookie[16]; /* random */
+    uint8_t cookie[DW_DOVECOT_COOKIE]; /* random */
     struct dw_meter *meter; /* may be NULL */
 };
 
@@ -48,6 +49,8 @@ struct dw_dovecot_exchange {
 /* The one that the last effect was about; after DW_DATA until the next call, else until it is over.  NULL after DW_DATA
  * that is about an id without an exchange. */
 struct dw_dovecot_exchange *dw_dovecot_exchange(const struct dw_machine *m);
+/* The pid that the server has told; 0 before DW_META. */
+uint32_t dw_dovecot_client(const struct dw_machine *m);
 /* Of one that got DW_ASK_ADMIT. */
 const struct dw_sasl *dw_dovecot_sasl(const struct dw_dovecot_exchange *exchange);
 

@@ -6,6 +6,7 @@
 #include "net/prepare.h"
 #include "net/shadow.h"
 #include "net/specs.h"
+#include "net/vouchers.h"
 #include "net/watch.h"
 #include "net/worker.h"
 
@@ -24,6 +25,7 @@ struct dw_broker {
     unsigned salt;
     struct dw_tally *tally;
     struct dw_identities *identities;
+    struct dw_vouchers *vouchers;
     struct dw_archive archive;
     struct dw_shadow *shadow;
     struct dw_settings *settings;
@@ -52,6 +54,11 @@ struct dw_tally *dw_broker_tally(struct dw_broker *broker)
 struct dw_shadow *dw_broker_shadow(struct dw_broker *broker)
 {
     return broker->shadow;
+}
+
+struct dw_vouchers *dw_broker_vouchers(struct dw_broker *broker)
+{
+    return broker->vouchers;
 }
 
 struct dw_identities *dw_broker_identities(struct dw_broker *broker)
@@ -388,9 +395,10 @@ static int prepare(struct dw_broker *b, struct dw_error *err)
         b->salt = (unsigned)getpid();
     b->tally = dw_tally_new();
     b->shadow = b->tally ? dw_shadow_new(b->tally) : NULL;
+    b->vouchers = dw_vouchers_new();
     b->identities = dw_identities_new(dw_worker_tell_leave, dw_worker_tell_granted);
     b->settings = make_settings(b, config, err);
-    if (!b->settings || !b->tally || !b->shadow || !b->identities)
+    if (!b->settings || !b->tally || !b->shadow || !b->vouchers || !b->identities)
         return -1;
     if (make_state_dir(config->state_dir, err) < 0 || dw_prepare_credentials(config, err) < 0)
         return -1;
@@ -440,6 +448,7 @@ static void finish(struct dw_broker *b)
     dw_archive_close(&b->archive);
     free(b->workers);
     dw_identities_free(&b->identities);
+    dw_vouchers_free(&b->vouchers);
     dw_tally_free(&b->tally);
 }
 

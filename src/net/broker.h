@@ -19,6 +19,7 @@ int dw_broker_run(const char *config_path);
 struct dw_tally *dw_broker_tally(struct dw_broker *broker);
 /* Lives as long as the broker; NULL when there was no memory for one. */
 struct dw_shadow *dw_broker_shadow(struct dw_broker *broker);
+struct dw_vouchers *dw_broker_vouchers(struct dw_broker *broker);
 struct dw_identities *dw_broker_identities(struct dw_broker *broker);
 /* Sets this process's event ids apart from those of others. */
 unsigned dw_broker_salt(const struct dw_broker *broker);

@@ -272,6 +272,8 @@ static bool wants_read(struct dw_conn *conn, struct dw_leg *leg)
         return false;
     if (leg->discarding || conn->phase >= DW_PHASE_HELD)
         return true;
+    if (conn->front->unsent_bytes && dw_leg_waiting(leg) > conn->front->unsent_bytes)
+        return false;
     if (conn->phase == DW_PHASE_HANDSHAKE)
         return leg->machine && dw_buf_len(&leg->machine->held) <= conn->front->handshake_bytes;
     return !leg->congested;

@@ -47,6 +47,9 @@ struct dw_front_ops {
     enum dw_front front;
     const char *mechanism;
     size_t handshake_bytes; /* a machine that holds more is not fed before there is traffic */
+    /* A leg on whose own way more waits is not read: TLS makes answers of what comes in, and may be asked for them by who
+     * never takes one.  0: no bound.  More than traffic from the other leg comes to, or both could wait for ever. */
+    size_t unsent_bytes;
     bool is_eager; /* what the far side sends before traffic is acknowledged at once */
     /* The connect hook let it pass: make the near machine.  -1 with `err` told. */
     int (*begin)(struct dw_conn *conn, struct dw_error *err);

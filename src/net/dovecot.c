@@ -1,11 +1,13 @@
 /* Dovecot's authentication protocol over ipc and tcp: see dovecot.h. */
 #include "net/dovecot.h"
 
+#include "dovecot/master.h"
 #include "dovecot/service.h"
 #include "net/broker.h"
 #include "net/caller.h"
 #include "net/exchange.h"
 #include "net/leg.h"
+#include "net/vouchers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ struct dw_dovecot_sock {
     char slot[64]; /* of limits.per_peer, which counts the users of a unix socket apart */
     char id[40];
     struct dw_exchanges exchanges;
+    struct dw_issuer *issuer; /* NULL: a master's connection */
     uint64_t deadline, armed; /* loop time; 0: none */
     uv_timer_t timer;
     int depth;
@@ -71,6 +74,26 @@ static bool has_room(const struct dw_dovecot_sock *s)
     return s->exchanges.asking < MOST_ASKING && dw_leg_waiting(&s->leg) < REPLIES_HIGH;
 }
 
+/* A master asks who the client is that it was handed. */
+static void tell(struct dw_dovecot_sock *s)
+{
+    const struct dw_dovecot_request *request = dw_dovecot_request(s->leg.machine);
+    const struct dw_listener_config *l = dw_worker_listener(s->worker, s->listener);
+    struct dw_voucher voucher = {0};
+    if (l && l->of &&
+        dw_vouchers_take(dw_broker_vouchers(s->worker->broker), l->of, request, dw_worker_now(s->worker),
+                         &voucher)) {
+        dw_log(DW_LOG_DEBUG, "login told to its master", "id", s->id, "listener", s->listener, "user", voucher.user,
+               NULL);
+        dw_dovecot_master_user(s->leg.machine, dw_span_str(voucher.user), dw_buf_span(&voucher.fields));
+    } else {
+        log_of(s, DW_LOG_WARN, "a master was refused",
+               "it asks for a login that is not known, was asked for before, or is older than a minute");
+        dw_dovecot_master_fail(s->leg.machine);
+    }
+    dw_voucher_clear(&voucher);
+}
+
 static void pump(struct dw_dovecot_sock *s)
 {
     struct dw_machine *m = s->leg.machine;
@@ -90,7 +113,12 @@ static void pump(struct dw_dovecot_sock *s)
             else
                 dw_exchanges_begin(&s->exchanges, dw_dovecot_exchange(m));
             break;
-        case DW_ASK_ADMIT: dw_exchanges_admit(&s->exchanges, dw_dovecot_exchange(m)); break;
+        case DW_ASK_ADMIT:
+            if (s->issuer)
+                dw_exchanges_admit(&s->exchanges, dw_dovecot_exchange(m));
+            else
+                tell(s);
+            break;
         case DW_DATA: dw_exchanges_over(&s->exchanges, dw_dovecot_exchange(m), &fx.why); break;
         case DW_CLOSE: doom(s, DW_LOG_WARN, "server closed for an error", fx.why.detail); break;
         default: break;
@@ -151,6 +179,7 @@ static void take_down(struct dw_dovecot_sock *s)
 {
     struct dw_tally *tally = dw_broker_tally(s->worker->broker);
     dw_exchanges_cancel(&s->exchanges);
+    dw_vouchers_leave(dw_broker_vouchers(s->worker->broker), &s->issuer);
     dw_tally_add(tally, DW_COUNT_BYTES_IN, s->leg.bytes_in);
     dw_tally_add(tally, DW_COUNT_BYTES_OUT, s->leg.bytes_out);
     dw_tally_leave(tally, s->slot);
@@ -253,16 +282,21 @@ static bool has_key(struct dw_worker *worker, const struct dw_listener_config *l
     return found;
 }
 
-static struct dw_machine *make_machine(struct dw_worker *worker, const struct dw_listener_config *l)
+static struct dw_machine *make_machine(struct dw_worker *worker, const struct dw_listener_config *l,
+                                       struct dw_issuer **issuer)
 {
+    struct dw_vouchers *vouchers = dw_broker_vouchers(worker->broker);
     static const char *const none[] = {NULL}, *const gssapi[] = {"GSSAPI", NULL};
+    if (l->kind == DW_LISTEN_DOVECOT_MASTER)
+        return dw_dovecot_master_new((uint32_t)getpid(), dw_tally_meter(dw_broker_tally(worker->broker)));
     struct dw_dovecot_options options = {
         .mechanisms = has_key(worker, l) ? gssapi : none,
         .pid = (uint32_t)getpid(),
         .number = (uint32_t)(++worker->next_number % UINT32_MAX) + 1,
         .meter = dw_tally_meter(dw_broker_tally(worker->broker)),
     };
-    if (getrandom(options.cookie, sizeof options.cookie, 0) != sizeof options.cookie)
+    if (getrandom(options.cookie, sizeof options.cookie, 0) != sizeof options.cookie ||
+        !(*issuer = dw_vouchers_join(vouchers, options.cookie, l->name)))
         return NULL;
     return dw_dovecot_new(&options);
 }
@@ -279,6 +313,8 @@ static void equip(struct dw_dovecot_sock *s, struct dw_worker *worker)
         .desk = &worker->desk,
         .tally = dw_broker_tally(worker->broker),
         .shadow = dw_broker_shadow(worker->broker),
+        .vouchers = dw_broker_vouchers(worker->broker),
+        .issuer = s->issuer,
         .salt = dw_broker_salt(worker->broker),
         .index = worker->index,
         .next_number = &worker->next_number,
@@ -306,7 +342,8 @@ void dw_dovecot_sock_new(struct dw_worker *worker, const struct dw_listener_conf
         dw_error_set(&err, DW_ERROR_DENIED, "its address is not in allow_from");
         goto fail;
     }
-    if (!s || !(s->listener = strdup(listener->name)) || !(s->leg.machine = make_machine(worker, listener)))
+    if (!s || !(s->listener = strdup(listener->name)) ||
+        !(s->leg.machine = make_machine(worker, listener, &s->issuer)))
         goto fail;
     if (caller.has_ids)
         snprintf(s->slot, sizeof s->slot, "uid:%ld", caller.uid);
@@ -342,6 +379,7 @@ fail:
     if (fd >= 0)
         close(fd);
     if (s) {
+        dw_vouchers_leave(dw_broker_vouchers(worker->broker), &s->issuer);
         dw_machine_free(&s->leg.machine);
         free(s->listener);
     }

@@ -3,6 +3,9 @@
  *
  *   listener -> dw_dovecot_sock_new -> handshake -> exchanges, many at once (exchange.h) -> OK or FAIL for each
  *
+ * A connection to a listener's `master` is the same socket with another machine (dovecot/master.h); what it asks for is
+ * found among the vouchers (vouchers.h).
+ *
  * While the policy has MOST_ASKING questions, or REPLIES_HIGH octets wait for a server that does not read, nothing more is
  * taken in.  A reload needs no new connection, but tells a server of new mechanisms only when it connects anew.  A
  * connection whose listener has left the configuration is ended once its exchanges are.

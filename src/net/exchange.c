@@ -299,16 +299,36 @@ void dw_exchanges_begin(struct dw_exchanges *exchanges, struct dw_dovecot_exchan
 
 /* -- admission ------------------------------------------------------------------------------------------- */
 
+/* For a listener with a master, who will ask. */
+static bool has_master(const struct dw_exchange *e)
+{
+    const struct dw_listener_config *l = listener_of(e);
+    return l && l->has_master;
+}
+
 /* The policy has the last word but this: what is told may not break the protocol. */
 static void decide(struct dw_exchange *e, struct dw_decision *d)
 {
+    const struct dw_exchanges_with *with = &e->of->with;
     struct dw_span jid = dw_span_str(d->jid);
+    struct dw_voucher voucher = {0};
+    struct dw_error err = {0};
     if (d->verdict == DW_ALLOW && d->jid && (jid.len == 0 || !dw_text_is_utf8(jid) || dw_text_has_control(jid))) {
         dw_decision_refuse(d, DW_TEMPORARY, "the jid is empty, not UTF-8, or holds a control character");
     }
+    if (d->verdict == DW_ALLOW && has_master(e) &&
+        dw_voucher_make(&voucher, d->jid ? d->jid : d->user, d, &err) < 0)
+        dw_decision_refuse(d, DW_TEMPORARY, "%s", err.detail);
     record(e, d);
     if (d->verdict != DW_ALLOW) {
+        dw_voucher_clear(&voucher);
         refuse(e, dw_authzid_is_refused(d) ? DW_DOVECOT_AUTHZID : refusal_of(d));
+        return;
+    }
+    voucher.client = dw_dovecot_client(with->machine);
+    voucher.exchange = e->x->id;
+    if (voucher.user && dw_vouchers_put(with->vouchers, with->issuer, &voucher, uv_now(with->loop)) < 0) {
+        temporary(e, "a login cannot be kept for its master", "out of memory");
         return;
     }
     const char *user = d->jid ? d->jid : d->user;

@@ -14,6 +14,7 @@
 #include "net/desk.h"
 #include "net/office.h"
 #include "net/shadow.h"
+#include "net/vouchers.h"
 
 /* What it is done with; everything is borrowed and outlives the exchanges. */
 struct dw_exchanges_with {
@@ -23,6 +24,8 @@ struct dw_exchanges_with {
     struct dw_desk *const *desk;
     struct dw_tally *tally;
     struct dw_shadow *shadow;
+    struct dw_vouchers *vouchers;
+    struct dw_issuer *issuer; /* this connection among them */
     /* Exchanges' ids: of this process, this thread, this exchange. */
     unsigned salt;
     int index;

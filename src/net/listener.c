@@ -291,7 +291,7 @@ static void acceptable(uv_poll_t *poll, int status, int events)
         int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0 && l && l->kind == DW_LISTEN_ZAP) {
             dw_zapsock_new(r->worker, l, fd);
-        } else if (fd >= 0 && l && l->kind == DW_LISTEN_DOVECOT) {
+        } else if (fd >= 0 && l && (l->kind == DW_LISTEN_DOVECOT || l->kind == DW_LISTEN_DOVECOT_MASTER)) {
             dw_dovecot_sock_new(r->worker, l, fd);
         } else if (fd >= 0 && l) {
             dw_conn_new(r->worker, l, fd);

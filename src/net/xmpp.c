@@ -14,6 +14,8 @@
 
 /* A machine that holds more octets than one stanza may have before a login is not fed. */
 #define HANDSHAKE_BYTES (128 * 1024)
+/* Of traffic no more waits than DW_LEG_HIGH and what one turn reads. */
+#define UNSENT_BYTES (4 * DW_LEG_HIGH)
 /* How long the end of a stanza is waited for, for a stream error behind it. */
 #define FAREWELL_SECONDS 5
 
@@ -68,8 +70,9 @@ void dw_xmpp_end(struct dw_conn *conn, const char *condition, const char *text, 
     if (!conn->reason)
         conn->reason = reason;
     own->is_parting = true;
-    if (!dw_xmpp_client_end(conn->near.machine, condition, text))
-        dw_conn_deadline(conn, DW_AT_FAREWELL, FAREWELL_SECONDS);
+    dw_xmpp_client_end(conn->near.machine, condition, text);
+    /* Also when it has been said: while the server does not take what the client sent before, nobody looks at the machine. */
+    dw_conn_deadline(conn, DW_AT_FAREWELL, FAREWELL_SECONDS);
 }
 
 /* The client's machine is over before there was traffic; its last words still go out. */
@@ -431,6 +434,7 @@ const struct dw_front_ops dw_front_xmpp = {
     .front = DW_FRONT_XMPP,
     .mechanism = NULL,
     .handshake_bytes = HANDSHAKE_BYTES,
+    .unsent_bytes = UNSENT_BYTES,
     .is_eager = true,
     .begin = begin,
     .effect = effect,

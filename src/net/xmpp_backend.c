@@ -178,9 +178,10 @@ void dw_xmpp_backend_start(struct dw_conn *conn)
     /* A look-up of the attempt before would bring its address to this one. */
     if (conn->works > 0)
         failed(conn, "the attempt before is still being given up");
-    else if (take_pooled(conn))
+    else if (take_pooled(conn)) {
         log_in(conn);
-    else
+        dw_conn_pump(conn, &conn->far); /* it may have found at once that it cannot */
+    } else
         dial(conn);
 }
 

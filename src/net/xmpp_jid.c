@@ -1,12 +1,9 @@
 /* Who an admitted user is at the server: see xmpp_jid.h. */
 #include "net/xmpp_jid.h"
 
-#include "base/text.h"
+#include "xmpp/localpart.h"
 
 #include <stdlib.h>
-
-/* RFC 7622 section 3.3. */
-enum { MOST = 1023 };
 
 static char *refuse(struct dw_decision *d, enum dw_verdict verdict, const char *rule, const char *format,
                     const char *what)
@@ -16,21 +13,6 @@ static char *refuse(struct dw_decision *d, enum dw_verdict verdict, const char *
     if (rule)
         dw_decision_set(&d->rule, rule);
     free(kept);
-    return NULL;
-}
-
-/* What no localpart may hold (RFC 7622 section 3.3.1), or what would make another of it. */
-static const char *localpart_mistake(struct dw_span local)
-{
-    if (local.len == 0)
-        return "is empty";
-    if (local.len > MOST)
-        return "is longer than 1023 octets";
-    if (!dw_text_is_utf8(local) || dw_text_has_control(local))
-        return "is not text";
-    for (size_t i = 0; i < local.len; i++)
-        if (strchr(" \"&'/:<>@", local.at[i]))
-            return "has a character that no localpart may have";
     return NULL;
 }
 
@@ -62,7 +44,7 @@ char *dw_xmpp_jid_decide(struct dw_decision *d, const char *domain, char *const 
     struct dw_span of = dw_span_str(domain);
     if (at && !dw_span_equal_nocase(dw_span_str(at + 1), of))
         return refuse(d, DW_TEMPORARY, NULL, "the policy names %s, which is not of the stream's domain", named);
-    const char *mistake = localpart_mistake(local);
+    const char *mistake = dw_localpart_mistake(local);
     if (mistake)
         return refuse(d, DW_TEMPORARY, NULL, "the policy names a user whose localpart %s", mistake);
     char *jid = make(local, domain);

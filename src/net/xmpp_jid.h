@@ -5,7 +5,7 @@
 #include "auth/decision.h"
 
 /* Of an allow: the decision's `jid`, else its user at `domain`, with ASCII letters of the localpart in lower case, as
- * every server has it.
+ * every server has it (xmpp/localpart.h: what else may stand in it).
  *
  * The JID (malloc'ed), or NULL: the decision has then been turned to a denial (rule "refuse_users": the JID's localpart
  * stands there), or to temporary, when the policy named what is no JID of `domain`, or memory is out. */

@@ -177,6 +177,16 @@ static int send_auth(struct login *l, const struct dw_xmpp_credentials *c)
     return rc;
 }
 
+/* White space keeps a stream alive and says nothing. */
+static bool says_more(const struct login *l)
+{
+    struct dw_span waiting = input(l);
+    for (size_t i = 0; i < waiting.len; i++)
+        if (!strchr(" \t\r\n", waiting.at[i]))
+            return true;
+    return false;
+}
+
 void dw_xmpp_login_go(struct dw_machine *m, const struct dw_xmpp_credentials *credentials)
 {
     struct login *l = login_of(m);
@@ -187,6 +197,9 @@ void dw_xmpp_login_go(struct dw_machine *m, const struct dw_xmpp_credentials *cr
         dw_error_set(&l->why, DW_ERROR_TEMPORARY, "the backend of %.80s does not offer SASL %.20s; it offers %.*s",
                      l->domain, credentials->mechanism, all ? all - 1 : 7,
                      all ? (const char *)dw_buf_span(&l->offered).at : "nothing");
+        l->state = CLOSED;
+    } else if (says_more(l)) {
+        dw_error_set(&l->why, DW_ERROR_TEMPORARY, "the backend of %.80s answered before it was asked", l->domain);
         l->state = CLOSED;
     } else {
         l->state = send_auth(l, credentials) < 0 ? CLOSED : AWAIT_SUCCESS;

@@ -1,12 +1,14 @@
-"""A private stock Postfix for the end-to-end tests, in a directory of its own, on a port of its own; its smtpd asks durward
-who its clients are.
+"""Private stock mail servers for the end-to-end tests, each in a directory of its own, on a port of its own; they ask durward
+who their clients are.
 
     server = Postfix(sasl="inet:127.0.0.1:4711")       or a path
+    server = Dovecot(login="/path", master="/path")
     server.port ... server.log() ... server.stop()
 
-Postfix runs for root alone: `missing_postfix()` says what stands against it, or None.
+Postfix runs for root alone: `missing_postfix()` and `missing_dovecot()` say what stands against them, or None.
 """
 import grp
+import imaplib
 import os
 import pwd
 import shutil
@@ -124,6 +126,104 @@ class Postfix:
             with smtplib.SMTP("127.0.0.1", self.port, timeout=5):
                 return True
         except (OSError, smtplib.SMTPException):
+            return False
+
+    def log(self):
+        return "\n".join(self.lines)
+
+    def stop(self):
+        if self.process:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.reader.join(5)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+IMAP = """
+base_dir = {dir}/run
+state_dir = {dir}/state
+log_path = /dev/stderr
+listen = 127.0.0.1
+protocols = imap
+ssl = no
+mail_location = maildir:~/Maildir
+first_valid_uid = 1
+{users}
+service imap-login {{
+  executable = imap-login {login}
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service imap {{
+  executable = imap -a {master}
+}}
+"""
+# As anybody else than root all of it is one user's.
+ROOTLESS = """
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+service anvil {{
+  chroot =
+}}
+"""
+
+
+def missing_dovecot():
+    if not shutil.which("dovecot") or not os.path.exists("/usr/lib/dovecot/imap-login"):
+        return "dovecot-imapd is not installed"
+    return None
+
+
+def keeper():
+    """Who owns mail: root cannot."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
+class Dovecot:
+    """A private stock Dovecot, IMAP alone, whose login processes ask at `login` and whose imap processes at `master`;
+    `settings` are further ones."""
+
+    def __init__(self, login, master, settings=""):
+        self.dir = tempfile.mkdtemp(prefix="durward-e2e-dovecot-")
+        os.chmod(self.dir, 0o755)
+        self.process, self.lines = None, []
+        me = keeper()
+        users = "" if os.geteuid() == 0 else ROOTLESS.format(user=me.pw_name, group=grp.getgrgid(me.pw_gid).gr_name)
+        try:
+            self.port = kit.free_port()
+            with open(os.path.join(self.dir, "dovecot.conf"), "w", encoding="ascii") as file:
+                file.write(IMAP.format(dir=self.dir, users=users, login=login, master=master, port=self.port) + settings)
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self):
+        self.process = subprocess.Popen(["dovecot", "-F", "-c", os.path.join(self.dir, "dovecot.conf")],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        start_new_session=True, preexec_fn=xmpp_servers.die_with_parent)
+        self.reader = threading.Thread(target=xmpp_servers.Server.read, args=(self.process.stdout, self.lines), daemon=True)
+        self.reader.start()
+        if not kit.until(self.is_up):
+            raise AssertionError("dovecot did not start:\n" + self.log())
+
+    def is_up(self):
+        if self.process.poll() is not None:
+            raise AssertionError("dovecot has ended:\n" + self.log())
+        try:
+            with imaplib.IMAP4("127.0.0.1", self.port, timeout=5):
+                return True
+        except (OSError, imaplib.IMAP4.error):
             return False
 
     def log(self):

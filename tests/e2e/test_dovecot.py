@@ -8,9 +8,9 @@ import kit
 from dovecot_kit import Asker, Ended, Ticket, decode
 
 IMAP, XMPP = "imap/localhost@" + kit.HOME, "xmpp/localhost@" + kit.HOME
-DENIED = ("FAIL", ["reason=Authentication failed"])
-AUTHZID = ("FAIL", ["reason=Not authorized to act as that user", "authz"])
-TEMPORARY = ("FAIL", ["reason=Temporary authentication failure", "temp"])
+DENIED = ("FAIL", [])
+AUTHZID = ("FAIL", ["reason=Not authorized to act as that user", "authz", "code=authz_fail"])
+TEMPORARY = ("FAIL", ["reason=Temporary authentication failure", "temp", "code=temp_fail"])
 
 POLICY = """
 local durward = require("durward")

@@ -1,6 +1,7 @@
-"""Stock servers that ask durward by Dovecot's protocol, and real Kerberos clients of theirs: Postfix, Exim, Prosody; and a
-client over Java's own Kerberos."""
+"""Stock servers that ask durward by Dovecot's protocol, and real Kerberos clients of theirs: Dovecot itself, Postfix, Exim,
+Prosody; and a client over Java's own Kerberos."""
 import base64
+import imaplib
 import os
 import re
 import shutil
@@ -28,7 +29,7 @@ return {
     if event.user == "bob" then
       return durward.deny({ reason = "bob stays outside" })
     end
-    return durward.allow({ JID })
+    return durward.allow({ ALLOW })
   end,
 }
 """
@@ -47,9 +48,10 @@ class Case(kit.Case):
             for service in ("smtp/localhost", "xmpp/example.test"):
                 lab.run("addservice", service, "--keytab", cls.keytab)
 
-    def front(self, jid="", **listener):
+    def front(self, allow="", **listener):
+        """`allow`: what durward.allow is given."""
         listener = dict({"name": "sasl", "keytab": self.keytab}, **listener)
-        return self.serve({"workers": 2, "dovecot": [listener]}, POLICY.replace("JID", jid))
+        return self.serve({"workers": 2, "dovecot": [listener]}, POLICY.replace("ALLOW", allow))
 
 
 class Mail(Case):
@@ -113,7 +115,7 @@ class Mail(Case):
         port = kit.free_port()
         listener = {"listen": "tcp://127.0.0.1:%d" % port}
         config = {"workers": 2, "dovecot": [dict(listener, name="sasl", keytab=self.keytab)]}
-        first = kit.Durward(config, POLICY.replace("JID", ""))
+        first = kit.Durward(config, POLICY.replace("ALLOW", ""))
         server = self.postfix("inet:127.0.0.1:%d" % port)
         session, code = self.log_in(server, self.ticket("alice"))
         self.assertEqual(code, 235)
@@ -122,6 +124,110 @@ class Mail(Case):
         self.front(**listener)
         # A process of Postfix that had a connection needs one attempt to see that it is gone.
         self.assertTrue(kit.until(lambda: self.log_in(server, self.ticket("alice"))[1] == 235))
+
+
+class Imap(Case):
+    """Debian's Dovecot: a login process asks durward, then the imap process that the client is handed to."""
+
+    def setUp(self):
+        super().setUp()
+        missing = mail_servers.missing_dovecot()
+        if missing:
+            self.skipTest(missing)
+
+    def dovecot(self, settings, allow=""):
+        """`settings` and `allow` may speak of HOMES, UID and GID: where mail is kept, and by whom."""
+        keeper, place = mail_servers.keeper(), tempfile.mkdtemp(prefix="durward-e2e-imap-")
+        self.addCleanup(shutil.rmtree, place, True)
+        os.chmod(place, 0o711)
+        self.homes = place + "/homes"
+        os.mkdir(self.homes, 0o700)
+        os.chown(self.homes, keeper.pw_uid, keeper.pw_gid)
+        for word, value in (("HOMES", self.homes), ("UID", keeper.pw_uid), ("GID", keeper.pw_gid)):
+            allow, settings = allow.replace(word, str(value)), settings.replace(word, str(value))
+        listener = {"name": "sasl", "listen": "ipc://%s/auth" % place, "mode": "0666", "master": "ipc://%s/master" % place}
+        self.durward = kit.Durward({"workers": 2, "dovecot": [listener]}, POLICY.replace("ALLOW", allow))
+        self.addCleanup(lambda: self.assertIsNone(self.durward.stop()))
+        server = mail_servers.Dovecot(place + "/auth", place + "/master", settings)
+        self.addCleanup(server.stop)
+        return listener, server
+
+    def log_in(self, server, user, authzid=b"", mutual=True):
+        session = imaplib.IMAP4("127.0.0.1", server.port, timeout=kit.PATIENCE)
+        self.addCleanup(session.sock.close)
+        self.addCleanup(session.file.close)
+        self.assertIn("AUTH=GSSAPI", session.capabilities)
+        ticket = Ticket(self.lab.cache(user), "imap/localhost@" + kit.HOME, mutual)
+        challenges = []
+
+        def answer(challenge):
+            challenges.append(challenge)
+            return ticket.step() if len(challenges) == 1 else ticket.answer(challenge, authzid=authzid)
+
+        session.authenticate("GSSAPI", answer)
+        self.assertEqual(challenges[0], b"")
+        return session
+
+    def test_mailboxes(self):
+        """The accounts are Dovecot's own settings."""
+        _, server = self.dovecot("mail_uid = UID\nmail_gid = GID\nmail_home = HOMES/%u\n")
+        session = self.log_in(server, "alice")
+        self.assertEqual(session.append("INBOX", None, None, b"Subject: one\r\n\r\nbody of alice's\r\n")[0], "OK")
+        session.logout()
+        for mutual in (True, False):
+            session = self.log_in(server, "alice", mutual=mutual)
+            self.assertEqual(session.select("INBOX"), ("OK", [b"1"]))
+            self.assertIn(b"body of alice's", session.fetch("1", "(RFC822)")[1][0][1])
+            session.logout()
+        # Another's is another.
+        session = self.log_in(server, "alice@" + kit.PARTNER)
+        self.assertEqual(session.select("INBOX"), ("OK", [b"0"]))
+        self.assertEqual(sorted(os.listdir(self.homes)), ["alice", "alice.partner"])
+        for user, authzid in (("bob", b""), ("alice", b"carol")):
+            with self.assertRaises(imaplib.IMAP4.error) as caught:
+                self.log_in(server, user, authzid)
+            self.assertRegex(str(caught.exception), "AUTH(ENTICATION|ORIZATION)FAILED")
+        event = self.durward.journal()[0]["event"]
+        self.assertEqual((event["front"], event["service"], event["peer"]["address"]),
+                         ("dovecot", "imap/localhost@" + kit.HOME, "127.0.0.1"))
+        self.assertEqual(len(self.durward.journal(verdict="deny")), 2)
+
+    def test_the_policy_names_the_account(self):
+        _, server = self.dovecot("", """properties = {
+            home = "HOMES/" .. event.user, uid = "UID", gid = "GID", mail = "maildir:~/of the policy" }""")
+        session = self.log_in(server, "alice")
+        self.assertEqual(session.select("INBOX"), ("OK", [b"0"]))
+        session.logout()
+        self.assertEqual(os.listdir(self.homes), ["alice"])
+        self.assertEqual(os.stat(self.homes + "/alice").st_uid, mail_servers.keeper().pw_uid)
+        self.assertTrue(os.path.isdir(self.homes + "/alice/of the policy/cur"))
+        self.assertEqual(len(self.durward.journal(verdict="allow")), 1)
+
+    def test_what_cannot_be_said_of_an_account(self):
+        """No login is admitted that its mailbox then would not be found for."""
+        _, server = self.dovecot("mail_uid = UID\nmail_gid = GID\n", 'properties = { home = "/x\\nuid=0" }')
+        with self.assertRaises(imaplib.IMAP4.error) as caught:
+            self.log_in(server, "alice")
+        self.assertIn("UNAVAILABLE", str(caught.exception))
+        [line] = self.durward.journal()
+        self.assertEqual(line["decision"]["verdict"], "temporary")
+        self.assertIn("'home'", line["decision"]["reason"])
+
+    def test_durward_ends_and_comes_again(self):
+        listener, server = self.dovecot("mail_uid = UID\nmail_gid = GID\nmail_home = HOMES/%u\n")
+        session = self.log_in(server, "alice")
+        self.assertIsNone(self.durward.stop())
+        # Who is in stays in.
+        self.assertEqual(session.select("INBOX"), ("OK", [b"0"]))
+        self.durward = kit.Durward({"workers": 2, "dovecot": [listener]}, POLICY.replace("ALLOW", ""))
+
+        def is_in():
+            try:
+                return self.log_in(server, "alice").select("INBOX") == ("OK", [b"0"])
+            except (imaplib.IMAP4.error, OSError):
+                return False
+
+        self.assertTrue(kit.until(is_in), server.log())
 
 
 EXIM = """

@@ -1,9 +1,11 @@
 """Attacks on the XMPP front that need timing or volume: each costs the attacker his stream, and nobody else anything."""
 import socket
+import threading
 import time
 import unittest
 
 import kit
+import test_xmpp_servers_at_fault as fault
 import xmpp_kit
 import xmpp_world
 
@@ -48,6 +50,41 @@ class TestSmuggling(xmpp_world.Case):
         self.empty(durward)
         self.assertNotRegex(durward.log(), "admitted")
         self.assertEqual([line for line in durward.journal() if line["decision"]["verdict"] == "allow"], [])
+
+
+class TestDeaf(fault.Scene):
+    def test_a_server_that_takes_nothing_more_keeps_nobody_beyond_the_end(self):
+        """The client has filled everything up to a server that no longer reads, when what it was admitted for expires."""
+        done = threading.Event()
+        self.addCleanup(done.set)
+
+        def deaf(server, connection):
+            server.open(connection)
+            done.wait(60)
+
+        durward = self.durward(self.server(deaf).port, policy=fault.EXPIRES % 3)
+        stream = self.stream(durward)
+        stream.prepare()
+        stream.gssapi(self.ticket())
+        stream.open()
+        stream.socket.settimeout(0.5)
+        flood = b"<message to='native@%s'><body>%s</body></message>" % (fault.DOMAIN.encode(), b"x" * 60000)
+        with self.assertRaises(OSError):
+            while True:
+                stream.send(flood)
+        self.assertTrue(kit.until(lambda: "decision expired" in durward.log()))
+        self.assertTrue(kit.until(lambda: self.is_over(stream), seconds=15), durward.log(last=10))
+        done.set()
+
+    @staticmethod
+    def is_over(stream):
+        stream.socket.setblocking(False)
+        try:
+            return stream.socket.recv(65536) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ static void open_exchanges_are_bounded(void)
     CHECK_INT(dw_buf_len(&m->out), 0);
     CHECK_INT(feed(m, "AUTH\t5000\tGSSAPI\tservice=smtp\n", &fx), DW_DATA);
     CHECK(!asked);
-    CHECK_SPAN(dw_buf_span(&m->out), "FAIL\t5000\treason=Temporary authentication failure\ttemp\n");
+    CHECK_SPAN(dw_buf_span(&m->out), "FAIL\t5000\treason=Temporary authentication failure\ttemp\tcode=temp_fail\n");
     CHECK_INT(dw_dovecot_refuse(m, first, DW_DOVECOT_DENIED), 0);
     CHECK_INT(feed(m, "AUTH\t5000\tGSSAPI\tservice=smtp\n", &fx), DW_ASK_REALM);
     dw_machine_free(&m);

@@ -106,6 +106,45 @@ static void what_is_no_jid(void)
     CHECK(decide("alice", "\xff", NULL).verdict == DW_TEMPORARY);
 }
 
+/* Servers fold case and width, compose, and drop what is not seen: "root" must not be told to them in another writing. */
+static void what_a_server_would_take_for_another(void)
+{
+    const char *wrong[] = {
+        "\xef\xbd\x92oot", /* full width */
+        "ro\xc2\xado"
+        "t", /* soft hyphen */
+        "r\xe2\x80\x8boot", /* zero width space */
+        "ro\xe2\x81\xa0ot", /* word joiner */
+        "roo\xf0\x9d\x90\xad", /* mathematical */
+        "r\xc2\xba"
+        "ot", /* ordinal */
+        "\xe2\x84\xaa"
+        "arl", /* Kelvin */
+        "stra\xc3\x9f"
+        "e", /* becomes "ss" */
+        "\xc3\x89mile", /* a capital */
+        "e\xcc\x81mile", /* not composed */
+        "\xef\xac\x81n", /* a ligature */
+        "nikos\xcf\x82", /* final sigma */
+        "\xcd\x85", /* iota subscript */
+        "\xe2\x93\xa1oot", /* circled */
+        "\xf3\xa0\x81\xb2oot", /* a tag */
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct told told = decide("alice", wrong[i], NULL);
+        if (!CHECK(told.verdict == DW_TEMPORARY))
+            printf("%s became %s\n", wrong[i], told.jid);
+    }
+    const char *good[] = {"j\xc3\xb8rgen",
+                          "zo\xc3\xab",
+                          "\xd0\xb8\xd0\xb2\xd0\xb0\xd0\xbd",
+                          "\xc5\x82ukasz",
+                          "\xe4\xb8\xad\xe6\x96\x87",
+                          "\xed\x95\x9c\xea\xb8\x80"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK_INT(decide("alice", good[i], NULL).verdict, DW_ALLOW);
+}
+
 static void whom_nobody_becomes(void)
 {
     const char *names[] = {"root", "ROOT", "root@example.com", "Root@example.com"};
@@ -125,6 +164,7 @@ int main(void)
     RUN(as_clients_name_themselves);
     RUN(acting_for_another);
     RUN(what_is_no_jid);
+    RUN(what_a_server_would_take_for_another);
     RUN(whom_nobody_becomes);
     return check_done();
 }

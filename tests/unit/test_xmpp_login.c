@@ -35,6 +35,8 @@ struct world {
     struct dw_error why;
     struct dw_buf said, data; /* what we sent in the clear or under TLS; what DW_DATA showed */
     struct side server; /* its TLS, once it speaks it */
+    size_t seen; /* of the features' end */
+    bool impatient; /* the server does not wait for our <auth/> */
 };
 
 static void push(struct world *w, const char *text)
@@ -97,14 +99,27 @@ static void settle(struct world *w)
     }
 }
 
+/* A server's answer comes when it has been asked: what follows the features is another read. */
+static size_t one_read(struct world *w, struct dw_span octets)
+{
+    static const char end[] = "</stream:features>";
+    for (size_t i = 0; i < octets.len && !w->impatient; i++) {
+        w->seen = octets.at[i] == (uint8_t)end[w->seen] ? w->seen + 1 : octets.at[i] == '<';
+        if (w->seen == sizeof end - 1) {
+            w->seen = 0;
+            return i + 1;
+        }
+    }
+    return octets.len;
+}
+
 static void give(struct world *w, struct dw_span octets)
 {
     while (octets.len && !w->closed) {
         uint8_t scratch[512];
-        size_t len;
-        uint8_t *room =
-            dw_machine_room(w->m, scratch, octets.len < sizeof scratch ? octets.len : sizeof scratch, &len);
-        len = len < octets.len ? len : octets.len;
+        size_t len, most = octets.len < sizeof scratch ? octets.len : sizeof scratch;
+        uint8_t *room = dw_machine_room(w->m, scratch, most, &len);
+        len = one_read(w, dw_span_make(octets.at, len < octets.len ? len : octets.len));
         memcpy(room, octets.at, len);
         dw_machine_filled(w->m, room, len);
         octets = dw_span_make(octets.at + len, octets.len - len);
@@ -180,6 +195,19 @@ static void test_external(void)
     give(&w, DW_SPAN_OF(HEADER FEATURES));
     give(&w, DW_SPAN_OF(SUCCESS));
     CHECK_SPAN(dw_buf_span(&w.said), EXTERNAL_OF_ALICE RESTART);
+    end(&w);
+}
+
+/* What comes before it was asked for is no answer. */
+static void test_answers_before_it_is_asked(void)
+{
+    struct world w = {.impatient = true};
+    begin(&w, NULL, NULL);
+    give(&w, DW_SPAN_OF(HEADER FEATURES SUCCESS));
+    CHECK(w.closed);
+    CHECK_STR(w.why.detail, "the backend of example.com answered before it was asked");
+    CHECK_INT(dw_buf_len(&w.said), 0);
+    CHECK_INT(w.metas, 1);
     end(&w);
 }
 
@@ -529,6 +557,7 @@ int main(void)
     make("stranger", (struct wish){.names = "DNS:example.com"});
     RUN(test_in);
     RUN(test_external);
+    RUN(test_answers_before_it_is_asked);
     RUN(test_pooled);
     RUN(test_manners);
     RUN(test_huge);

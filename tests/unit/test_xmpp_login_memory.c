@@ -39,15 +39,16 @@ static const char said[] =
     "<?xml version='1.0'?><stream:stream from='example.com' id='1' version='1.0' xmlns='jabber:client' "
     "xmlns:stream='http://etherx.jabber.org/streams'><stream:features>"
     "<mechanisms "
-    "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms></stream:features>"
-    "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+    "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms></stream:features>";
+/* When it has been asked. */
+static const char answered[] = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
 
 /* DW_NEED when the user came in, DW_CLOSE, or -1 when there was no machine. */
 static int log_in(struct dw_error *why, size_t piece, struct dw_meter *meter)
 {
     struct dw_machine *m = dw_xmpp_login_new(&(struct dw_xmpp_login_options){
         .domain = "example.com", .preamble = DW_SPAN_OF("PROXY UNKNOWN\r\n"), .meter = meter});
-    struct dw_span octets = dw_span_str(said);
+    struct dw_span octets = dw_span_str(said), next = dw_span_str(answered);
     int end = m ? DW_NEED : -1, metas = 0;
     while (m && octets.len && end == DW_NEED) {
         uint8_t scratch[512];
@@ -57,6 +58,10 @@ static int log_in(struct dw_error *why, size_t piece, struct dw_meter *meter)
         len = len < octets.len ? len : octets.len;
         memcpy(room, octets.at, len);
         octets = dw_span_make(octets.at + len, octets.len - len);
+        if (octets.len == 0) {
+            octets = next;
+            next = DW_SPAN_NONE;
+        }
         dw_machine_filled(m, room, len);
         struct dw_effect fx = {0};
         enum dw_act act;
