@@ -68,7 +68,9 @@ void dw_authzid_hold(struct dw_decision *d, const struct dw_event *event)
     d->user = user;
 }
 
-bool dw_authzid_is_refused(const struct dw_decision *d)
+bool dw_authzid_is_refused(const struct dw_decision *d, const struct dw_event *event)
 {
-    return d->verdict == DW_DENY && d->rule && strcmp(d->rule, "authzid") == 0;
+    if (d->verdict != DW_DENY || event->authzid.len == 0)
+        return false;
+    return (d->rule && strcmp(d->rule, "authzid") == 0) || (d->user && !names(event, d->user));
 }

@@ -15,7 +15,8 @@ bool dw_authzid_is_own(struct dw_span authzid, struct dw_span user, struct dw_sp
 /* Of every front: an allow that names another than the event's authzid does becomes a denial, with the rule "authzid".
  * In XMPP ASCII letters of a localpart have no case. */
 void dw_authzid_hold(struct dw_decision *decision, const struct dw_event *event);
-/* Whether a denial is of that rule. */
-bool dw_authzid_is_refused(const struct dw_decision *decision);
+/* Whether a denial answers one who asks to act for another: by that rule, or by a policy that denied it itself.  Such a
+ * client is told so (RFC 6120 section 6.5.6: it has no permission to authorize that identity). */
+bool dw_authzid_is_refused(const struct dw_decision *decision, const struct dw_event *event);
 
 #endif

@@ -4,6 +4,7 @@
 #include "auth/authzid.h"
 #include "base/text.h"
 #include "net/record.h"
+#include "net/xmpp_jid.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,13 +317,15 @@ static void decide(struct dw_exchange *e, struct dw_decision *d)
     if (d->verdict == DW_ALLOW && d->jid && (jid.len == 0 || !dw_text_is_utf8(jid) || dw_text_has_control(jid))) {
         dw_decision_refuse(d, DW_TEMPORARY, "the jid is empty, not UTF-8, or holds a control character");
     }
+    if (d->verdict == DW_ALLOW)
+        dw_xmpp_name_hold(d, strcmp(e->service, "xmpp") == 0, e->settings->config->refuse_users);
     if (d->verdict == DW_ALLOW && has_master(e) &&
         dw_voucher_make(&voucher, d->jid ? d->jid : d->user, d, &err) < 0)
         dw_decision_refuse(d, DW_TEMPORARY, "%s", err.detail);
     record(e, d);
     if (d->verdict != DW_ALLOW) {
         dw_voucher_clear(&voucher);
-        refuse(e, dw_authzid_is_refused(d) ? DW_DOVECOT_AUTHZID : refusal_of(d));
+        refuse(e, dw_authzid_is_refused(d, &e->event) ? DW_DOVECOT_AUTHZID : refusal_of(d));
         return;
     }
     voucher.client = dw_dovecot_client(with->machine);

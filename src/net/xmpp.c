@@ -239,7 +239,7 @@ static void admitted(struct dw_conn *conn)
 
 static void admission_decided(struct dw_conn *conn, struct dw_decision *d)
 {
-    bool foreign = dw_authzid_is_refused(d);
+    bool foreign = dw_authzid_is_refused(d, &conn->question->event);
     if (d->verdict == DW_TEMPORARY)
         refuse(conn, DW_TEMPORARY, DW_XMPP_TEMPORARY);
     else if (d->verdict == DW_DENY)

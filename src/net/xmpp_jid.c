@@ -29,6 +29,13 @@ static char *make(struct dw_span local, const char *domain)
     return jid;
 }
 
+/* What stands before the "@", or all. */
+static struct dw_span local_of(const char *named)
+{
+    const char *at = strchr(named, '@');
+    return dw_span_make(named, at ? (size_t)(at - named) : strlen(named));
+}
+
 static bool is_refused(const char *jid, size_t local, char *const list[])
 {
     for (char *const *word = list; word && *word; word++)
@@ -40,7 +47,7 @@ static bool is_refused(const char *jid, size_t local, char *const list[])
 char *dw_xmpp_jid_decide(struct dw_decision *d, const char *domain, char *const refused[])
 {
     const char *named = d->jid ? d->jid : d->user, *at = strchr(named, '@');
-    struct dw_span local = dw_span_make(named, at ? (size_t)(at - named) : strlen(named));
+    struct dw_span local = local_of(named);
     struct dw_span of = dw_span_str(domain);
     if (at && !dw_span_equal_nocase(dw_span_str(at + 1), of))
         return refuse(d, DW_TEMPORARY, NULL, "the policy names %s, which is not of the stream's domain", named);
@@ -56,4 +63,15 @@ char *dw_xmpp_jid_decide(struct dw_decision *d, const char *domain, char *const 
         return NULL;
     }
     return jid;
+}
+
+void dw_xmpp_name_hold(struct dw_decision *d, bool is_xmpp, char *const refused[])
+{
+    const char *named = d->jid ? d->jid : d->user;
+    struct dw_span local = local_of(named);
+    const char *mistake = is_xmpp ? dw_localpart_mistake(local) : NULL;
+    if (mistake)
+        refuse(d, DW_TEMPORARY, NULL, "the policy names a user whose localpart %s", mistake);
+    else if (is_refused(named, local.len, refused))
+        refuse(d, DW_DENY, "refuse_users", "'%s' stands in refuse_users", named);
 }

@@ -10,5 +10,8 @@
  * The JID (malloc'ed), or NULL: the decision has then been turned to a denial (rule "refuse_users": the JID's localpart
  * stands there), or to temporary, when the policy named what is no JID of `domain`, or memory is out. */
 char *dw_xmpp_jid_decide(struct dw_decision *decision, const char *domain, char *const refuse[]);
+/* Of an allow that a server is told by name alone, which it completes itself: turned in the same way when the name would
+ * become another's there (`is_xmpp`: the server speaks XMPP), or stands in refuse_users, in any case of its letters. */
+void dw_xmpp_name_hold(struct dw_decision *decision, bool is_xmpp, char *const refuse[]);
 
 #endif

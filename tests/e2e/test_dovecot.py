@@ -143,6 +143,17 @@ class Refusals(Case):
         self.assertIsNotNone(durward.wait_log("denied .*bob stays outside"))
         self.assertEqual(asker.exchange(1, "imap", self.ticket()), ("OK", ["user=alice"]))
 
+    def test_names_that_a_server_would_take_for_another(self):
+        """refuse_users in another writing: an XMPP server folds it, and others may."""
+        for service, name, answer in (("xmpp", "ROOT@example.test", DENIED), ("imap", "Root", DENIED),
+                                      ("xmpp", "\uff52oot", TEMPORARY), ("xmpp", "ro\u00adot", TEMPORARY),
+                                      ("xmpp", "zo\u00eb", ("OK", ["user=zo\u00eb"])), ("imap", "\uff52oot",
+                                                                                       ("OK", ["user=\uff52oot"]))):
+            with self.subTest(service=service, name=name):
+                durward = self.front(POLICY.replace("durward.allow({})", 'durward.allow({ jid = "%s" })' % name))
+                ticket = self.ticket(service=XMPP if service == "xmpp" else IMAP)
+                self.assertEqual(self.asker(durward).exchange(1, service, ticket), answer)
+
     def test_cross_realm_without_a_word_for_it(self):
         asker = self.asker(self.front())
         self.assertEqual(asker.exchange(1, "imap", self.ticket("alice@" + kit.PARTNER)), DENIED)

@@ -28,7 +28,7 @@ static struct told decide(const char *user, const char *jid, const char *authzid
         .authzid = dw_span_str(authzid),
     };
     dw_authzid_hold(&d, &event);
-    told.bad_authzid = dw_authzid_is_refused(&d);
+    told.bad_authzid = dw_authzid_is_refused(&d, &event);
     char *made = d.verdict == DW_ALLOW ? dw_xmpp_jid_decide(&d, "example.com", refuse) : NULL;
     snprintf(told.jid, sizeof told.jid, "%s", made ? made : "");
     snprintf(told.rule, sizeof told.rule, "%s", d.rule ? d.rule : "");
@@ -60,6 +60,34 @@ static void as_clients_name_themselves(void)
     CHECK_STR(decide("Alice", NULL, "alice").jid, "alice@example.com");
     CHECK_STR(decide("alice", NULL, "ALICE@Example.com").jid, "alice@example.com");
     CHECK_STR(decide("alice.partner", NULL, "alice.partner@example.com").jid, "alice.partner@example.com");
+}
+
+/* What a client is told whom the policy's own word keeps out. */
+static bool is_told_of_its_authzid(enum dw_verdict verdict, const char *user, const char *authzid)
+{
+    struct dw_decision d = {.verdict = verdict};
+    struct dw_event event = {
+        .front = DW_FRONT_XMPP,
+        .domain = DW_SPAN_OF("example.com"),
+        .principal = DW_SPAN_OF("alice@EXAMPLE.COM"),
+        .authzid = dw_span_str(authzid),
+    };
+    dw_decision_set(&d.user, user);
+    dw_decision_set(&d.rule, "nobody acts as another");
+    bool told = dw_authzid_is_refused(&d, &event);
+    dw_decision_clear(&d);
+    return told;
+}
+
+static void denied_by_the_policy_itself(void)
+{
+    CHECK(is_told_of_its_authzid(DW_DENY, "alice", "bob"));
+    CHECK(is_told_of_its_authzid(DW_DENY, "alice", "bob@example.com"));
+    CHECK(!is_told_of_its_authzid(DW_DENY, "alice", NULL));
+    CHECK(!is_told_of_its_authzid(DW_DENY, "alice", "Alice@example.com"));
+    CHECK(!is_told_of_its_authzid(DW_DENY, "alice", "alice@EXAMPLE.COM"));
+    CHECK(!is_told_of_its_authzid(DW_DENY, NULL, "bob")); /* is nobody here */
+    CHECK(!is_told_of_its_authzid(DW_TEMPORARY, "alice", "bob"));
 }
 
 static void acting_for_another(void)
@@ -163,6 +191,7 @@ int main(void)
     RUN(the_user_at_the_domain);
     RUN(as_clients_name_themselves);
     RUN(acting_for_another);
+    RUN(denied_by_the_policy_itself);
     RUN(what_is_no_jid);
     RUN(what_a_server_would_take_for_another);
     RUN(whom_nobody_becomes);
