@@ -2,6 +2,7 @@
 #include "auth/fields.h"
 #include "auth/journal.h"
 #include "auth/principal.h"
+#include "auth/writer.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -21,68 +22,71 @@ json_t *dw_text_to_json(struct dw_span text)
     return out;
 }
 
-static json_t *indicators_out(const struct dw_event_gss *gss)
+static void indicators_out(struct dw_writer *w, const struct dw_event_gss *gss)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < gss->indicator_count; i++)
-        if (json_array_append_new(list, dw_text_to_json(gss->indicators[i])) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-    return list;
+    dw_writer_list(w);
+    for (size_t i = 0; i < gss->indicator_count; i++)
+        dw_writer_text(w, gss->indicators[i]);
+    dw_writer_end_list(w);
 }
 
-static json_t *attributes_out(const struct dw_event_gss *gss)
+static bool stands_before(const struct dw_event_gss *gss, size_t place)
 {
-    json_t *all = json_object();
-    for (size_t i = 0; all && i < gss->attribute_count; i++) {
+    for (size_t i = 0; i < place; i++)
+        if (dw_span_equal(gss->attributes[i].name, gss->attributes[place].name))
+            return true;
+    return false;
+}
+
+/* A name once, with all its values. */
+static void attributes_out(struct dw_writer *w, const struct dw_event_gss *gss)
+{
+    dw_writer_object(w);
+    for (size_t i = 0; i < gss->attribute_count; i++) {
         struct dw_span name = gss->attributes[i].name;
-        if (!dw_text_is_utf8(name))
+        if (!dw_text_is_utf8(name) || stands_before(gss, i))
             continue;
-        char *key = dw_text_dup(name);
-        json_t *list = key ? json_object_get(all, key) : NULL;
-        if (key && !list) {
-            list = json_array();
-            json_object_set_new_nocheck(all, key, list);
-        }
-        free(key);
-        if (!list || json_array_append_new(list, dw_text_to_json(gss->attributes[i].value)) < 0) {
-            json_decref(all);
-            return NULL;
-        }
+        dw_writer_name_span(w, name);
+        dw_writer_list(w);
+        for (size_t j = i; j < gss->attribute_count; j++)
+            if (dw_span_equal(gss->attributes[j].name, name))
+                dw_writer_text(w, gss->attributes[j].value);
+        dw_writer_end_list(w);
     }
-    return all;
+    dw_writer_end_object(w);
 }
 
-static json_t *group_out(const struct dw_event *event, const struct dw_field *fields);
+static void group_out(struct dw_writer *w, const struct dw_event *event, const struct dw_field *fields);
 
-static json_t *field_out(const struct dw_event *event, const struct dw_field *field)
+static void field_out(struct dw_writer *w, const struct dw_event *event, const struct dw_field *field)
 {
     const void *at = dw_field_at(event, field);
     char z85[41];
     switch (field->kind) {
-    case DW_FIELD_TEXT: return dw_text_to_json(dw_span_str(*(const char *const *)at));
+    case DW_FIELD_TEXT: dw_writer_text(w, dw_span_str(*(const char *const *)at)); break;
     case DW_FIELD_OCTETS:
-    case DW_FIELD_PRINCIPAL: return dw_text_to_json(*(const struct dw_span *)at);
-    case DW_FIELD_KEY: dw_z85_encode(z85, ((const struct dw_span *)at)->at); return json_string_nocheck(z85);
-    case DW_FIELD_TIME: return json_real((double)*(const long long *)at / 1e6);
-    case DW_FIELD_FRONT: return json_string_nocheck(dw_front_word(*(const enum dw_front *)at));
-    case DW_FIELD_STAGE: return json_string_nocheck(dw_stage_word(*(const enum dw_stage *)at));
-    case DW_FIELD_PORT: return json_integer(*(const int *)at);
-    case DW_FIELD_ID: return json_integer(*(const long *)at);
-    case DW_FIELD_LIFETIME: return json_integer(*(const uint32_t *)at);
+    case DW_FIELD_PRINCIPAL: dw_writer_text(w, *(const struct dw_span *)at); break;
+    case DW_FIELD_KEY:
+        dw_z85_encode(z85, ((const struct dw_span *)at)->at);
+        dw_writer_text(w, dw_span_str(z85));
+        break;
+    case DW_FIELD_TIME: dw_writer_time(w, *(const long long *)at); break;
+    case DW_FIELD_FRONT: dw_writer_text(w, dw_span_str(dw_front_word(*(const enum dw_front *)at))); break;
+    case DW_FIELD_STAGE: dw_writer_text(w, dw_span_str(dw_stage_word(*(const enum dw_stage *)at))); break;
+    case DW_FIELD_PORT: dw_writer_integer(w, *(const int *)at); break;
+    case DW_FIELD_ID: dw_writer_integer(w, *(const long *)at); break;
+    case DW_FIELD_LIFETIME: dw_writer_integer(w, *(const uint32_t *)at); break;
     case DW_FIELD_MOMENT:
-    case DW_FIELD_SECONDS: return json_real(*(const double *)at);
-    case DW_FIELD_FLAG: return json_boolean(*(const bool *)at);
-    case DW_FIELD_COUNT: return json_integer((json_int_t) * (const uint64_t *)at);
-    case DW_FIELD_INDICATORS: return indicators_out(&event->gss);
-    case DW_FIELD_ATTRIBUTES: return attributes_out(&event->gss);
-    case DW_FIELD_GROUP: return group_out(event, field->fields);
+    case DW_FIELD_SECONDS: dw_writer_real(w, *(const double *)at); break;
+    case DW_FIELD_FLAG: dw_writer_flag(w, *(const bool *)at); break;
+    case DW_FIELD_COUNT: dw_writer_integer(w, (long long)*(const uint64_t *)at); break;
+    case DW_FIELD_INDICATORS: indicators_out(w, &event->gss); break;
+    case DW_FIELD_ATTRIBUTES: attributes_out(w, &event->gss); break;
+    case DW_FIELD_GROUP: group_out(w, event, field->fields); break;
     case DW_FIELD_SECRET:
     case DW_FIELD_RAW:
     case DW_FIELD_FRAMES: break;
     }
-    return NULL;
 }
 
 static bool is_for_scripts_only(enum dw_field_kind kind)
@@ -90,23 +94,31 @@ static bool is_for_scripts_only(enum dw_field_kind kind)
     return kind == DW_FIELD_SECRET || kind == DW_FIELD_FRAMES || kind == DW_FIELD_RAW;
 }
 
-static json_t *group_out(const struct dw_event *event, const struct dw_field *fields)
+static void group_out(struct dw_writer *w, const struct dw_event *event, const struct dw_field *fields)
 {
-    json_t *out = json_object();
-    for (const struct dw_field *f = fields; out && f->name; f++) {
+    dw_writer_object(w);
+    for (const struct dw_field *f = fields; f->name; f++) {
         if (is_for_scripts_only(f->kind) || !dw_field_present(event, f))
             continue;
-        if (json_object_set_new_nocheck(out, f->name, field_out(event, f)) < 0) {
-            json_decref(out);
-            out = NULL;
-        }
+        dw_writer_name(w, f->name);
+        field_out(w, event, f);
     }
-    return out;
+    dw_writer_end_object(w);
+}
+
+void dw_event_write(struct dw_writer *w, const struct dw_event *event)
+{
+    group_out(w, event, dw_event_fields);
+}
+
+static void write_event(struct dw_writer *w, const void *event)
+{
+    dw_event_write(w, event);
 }
 
 json_t *dw_event_to_json(const struct dw_event *event)
 {
-    return group_out(event, dw_event_fields);
+    return dw_writer_tree_of(write_event, event);
 }
 
 /* In.  What the event borrows is kept in a chain of blocks, wiped at the end: one may be a password. */

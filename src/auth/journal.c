@@ -1,6 +1,7 @@
 /* Event and decision as one JSON line: see journal.h. */
 #include "auth/journal.h"
 
+#include "auth/writer.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -12,10 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { MOST_LINES = 2048 }; /* octets that most lines fit into */
+
 struct dw_journal {
     char *path;
     int fd;
     pthread_rwlock_t lock; /* held for writing only while fd changes */
+    _Atomic(uint8_t *) spare; /* room for a line, left by the last */
     _Atomic bool torn; /* a line was cut short: the next one starts a line of its own */
 };
 
@@ -56,6 +60,7 @@ void dw_journal_free(struct dw_journal **j)
     close((*j)->fd);
     pthread_rwlock_destroy(&(*j)->lock);
     free((*j)->path);
+    free((*j)->spare);
     free(*j);
     *j = NULL;
 }
@@ -74,97 +79,29 @@ int dw_journal_reopen(struct dw_journal *j, struct dw_error *err)
     return 0;
 }
 
-static int put(json_t *object, const char *key, const char *value)
-{
-    return value ? json_object_set_new_nocheck(object, key, dw_text_to_json(dw_span_str(value))) : 0;
-}
-
-static int put_properties(json_t *object, const struct dw_decision *d)
-{
-    if (d->property_count == 0)
-        return 0;
-    json_t *all = json_object();
-    if (json_object_set_new_nocheck(object, "properties", all) < 0)
-        return -1;
-    for (size_t i = 0; i < d->property_count; i++) {
-        const struct dw_property *p = &d->properties[i];
-        if (json_object_set_new(all, p->name, dw_text_to_json(dw_span_make(p->value, p->value_len))) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int put_sockets(json_t *object, const struct dw_decision *d)
-{
-    if (d->socket_count == 0)
-        return 0;
-    json_t *all = json_array();
-    if (json_object_set_new_nocheck(object, "sockets", all) < 0)
-        return -1;
-    for (size_t i = 0; i < d->socket_count; i++)
-        if (json_array_append_new(all, dw_text_to_json(dw_span_str(d->sockets[i]))) < 0)
-            return -1;
-    return 0;
-}
-
-json_t *dw_decision_to_json(const struct dw_decision *d)
-{
-    json_t *out = json_object();
-    if (out && put(out, "verdict", dw_verdict_word(d->verdict)) == 0 && put(out, "user", d->user) == 0 &&
-        put(out, "rule", d->rule) == 0 && put(out, "reason", d->reason) == 0 &&
-        put(out, "backend", d->backend) == 0 && put(out, "identity", d->identity) == 0 &&
-        put(out, "jid", d->jid) == 0 && put(out, "realm", d->realm) == 0 && put(out, "service", d->service) == 0 &&
-        put(out, "keytab", d->keytab) == 0 && put(out, "hostname", d->hostname) == 0 &&
-        (d->expires == 0 || json_object_set_new_nocheck(out, "expires", json_real(d->expires)) == 0) &&
-        put_properties(out, d) == 0 && put_sockets(out, d) == 0)
-        return out;
-    json_decref(out);
-    return NULL;
-}
-
-json_t *dw_decision_trace_to_json(const struct dw_decision *d)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < d->step_count; i++) {
-        json_t *step = json_object();
-        if (json_array_append_new(list, step) < 0 || put(step, "hook", d->steps[i].hook) < 0 ||
-            put(step, "text", d->steps[i].text) < 0 || put(step, "at", d->steps[i].at) < 0 ||
-            put(step, "want", d->steps[i].want) < 0 || put(step, "key", d->steps[i].key) < 0 ||
-            put(step, "failed", d->steps[i].failed) < 0 ||
-            (d->steps[i].answer && json_object_set(step, "answer", d->steps[i].answer) < 0)) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
-static json_t *policy_to_json(const struct dw_decision *d)
-{
-    json_t *out = json_object();
-    if (out && put(out, "file", d->policy_file) == 0 &&
-        put(out, "sha256", *d->policy_sha256 ? d->policy_sha256 : NULL) == 0)
-        return out;
-    json_decref(out);
-    return NULL;
-}
-
-static json_t *line_to_json(const struct dw_event *event, const struct dw_decision *d)
+static void write_all(struct dw_writer *w, const struct dw_event *event, const struct dw_decision *d)
 {
     char when[32];
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     dw_text_time(when, event->time ? event->time : now.tv_sec * 1000000LL + now.tv_nsec / 1000);
-    json_t *out = json_object();
-    if (out && put(out, "time", when) == 0 && put(out, "id", event->id) == 0 &&
-        json_object_set_new_nocheck(out, "policy", policy_to_json(d)) == 0 &&
-        json_object_set_new_nocheck(out, "event", dw_event_to_json(event)) == 0 &&
-        json_object_set_new_nocheck(out, "decision", dw_decision_to_json(d)) == 0 &&
-        json_object_set_new_nocheck(out, "trace", dw_decision_trace_to_json(d)) == 0 &&
-        json_object_set_new_nocheck(out, "took_us", json_integer((json_int_t)d->took_us)) == 0)
-        return out;
-    json_decref(out);
-    return NULL;
+    dw_writer_object(w);
+    dw_writer_put(w, "time", when);
+    dw_writer_put(w, "id", event->id);
+    dw_writer_name(w, "policy");
+    dw_writer_object(w);
+    dw_writer_put(w, "file", d->policy_file);
+    dw_writer_put(w, "sha256", *d->policy_sha256 ? d->policy_sha256 : NULL);
+    dw_writer_end_object(w);
+    dw_writer_name(w, "event");
+    dw_event_write(w, event);
+    dw_writer_name(w, "decision");
+    dw_decision_write(w, d);
+    dw_writer_name(w, "trace");
+    dw_decision_trace_write(w, d);
+    dw_writer_name(w, "took_us");
+    dw_writer_integer(w, (long long)d->took_us);
+    dw_writer_end_object(w);
 }
 
 static int write_line(struct dw_journal *j, struct dw_span line, struct dw_error *err)
@@ -188,42 +125,45 @@ static int write_line(struct dw_journal *j, struct dw_span line, struct dw_error
                                 wrote < 0 ? strerror(saved) : "only a part of the line fitted");
 }
 
-/* Most lines fit into what the first try has; json_dumpb says how much the others need. */
-static int dump(const json_t *json, struct dw_buf *line)
+/* A line is built between two newlines: see write_line. */
+static void begin(struct dw_journal *j, struct dw_writer *w, struct dw_buf *line)
 {
-    size_t room = 2048;
-    for (int tries = 0; tries < 2; tries++) {
-        char *at = (char *)dw_buf_room(line, room + 2);
-        size_t need = at ? json_dumpb(json, at + 1, room, JSON_COMPACT | JSON_REAL_PRECISION(16)) : 0;
-        if (need == 0)
-            return -1;
-        if (need <= room) {
-            at[0] = at[need + 1] = '\n';
-            dw_buf_added(line, need + 2);
-            return 0;
-        }
-        room = need;
-    }
-    return -1;
+    line->at = atomic_exchange(&j->spare, NULL);
+    line->cap = line->at ? MOST_LINES : 0;
+    bool good = dw_buf_room(line, MOST_LINES) && dw_buf_put_u8(line, '\n') == 0;
+    dw_writer_begin(w, line, DW_WRITER_SHORT);
+    w->failed = w->failed || !good;
+}
+
+static int end(struct dw_journal *j, struct dw_writer *w, struct dw_buf *line, struct dw_error *err)
+{
+    int result;
+    if (dw_writer_end(w) < 0 || dw_buf_put_u8(line, '\n') < 0)
+        result = dw_error_set(err, DW_ERROR_INTERNAL, "journal '%s': out of memory for a line", j->path);
+    else
+        result = write_line(j, dw_buf_span(line), err);
+    uint8_t *none = NULL;
+    if (line->cap == MOST_LINES && atomic_compare_exchange_strong(&j->spare, &none, line->at))
+        *line = (struct dw_buf){0};
+    dw_buf_free(line);
+    return result;
 }
 
 int dw_journal_note(struct dw_journal *j, const json_t *json, struct dw_error *err)
 {
     struct dw_buf line = {0};
-    int result = -1;
-    if (!json || dump(json, &line) < 0)
-        dw_error_set(err, DW_ERROR_INTERNAL, "journal '%s': out of memory for a line", j->path);
-    else
-        result = write_line(j, dw_buf_span(&line), err);
-    dw_buf_free(&line);
-    return result;
+    struct dw_writer w;
+    begin(j, &w, &line);
+    dw_writer_tree(&w, json);
+    return end(j, &w, &line, err);
 }
 
 int dw_journal_write(struct dw_journal *j, const struct dw_event *event, const struct dw_decision *d,
                      struct dw_error *err)
 {
-    json_t *json = line_to_json(event, d);
-    int result = dw_journal_note(j, json, err);
-    json_decref(json);
-    return result;
+    struct dw_buf line = {0};
+    struct dw_writer w;
+    begin(j, &w, &line);
+    write_all(&w, event, d);
+    return end(j, &w, &line, err);
 }

@@ -38,10 +38,8 @@ static int move_to(struct dw_buf *b, size_t cap)
     return 0;
 }
 
-uint8_t *dw_buf_room(struct dw_buf *b, size_t want)
+uint8_t *dw_buf_grow(struct dw_buf *b, size_t want)
 {
-    if (b->cap - b->tail >= want && b->at)
-        return b->at + b->tail;
     size_t len = dw_buf_len(b);
     if (want > SIZE_MAX / 2 - len)
         return NULL;
@@ -59,11 +57,6 @@ uint8_t *dw_buf_room(struct dw_buf *b, size_t want)
     if (len == 0 && need > 4096)
         cap = need;
     return move_to(b, cap) < 0 ? NULL : b->at + b->tail;
-}
-
-void dw_buf_added(struct dw_buf *b, size_t len)
-{
-    b->tail += len;
 }
 
 int dw_buf_put(struct dw_buf *b, struct dw_span bytes)

@@ -33,8 +33,15 @@ static inline struct dw_span dw_buf_span(const struct dw_buf *b)
 
 /* Room for `want` octets at the tail, to be filled and then confirmed with dw_buf_added.
  * NULL when memory is out.  Moves the contents: spans into the buffer end here. */
-uint8_t *dw_buf_room(struct dw_buf *b, size_t want);
-void dw_buf_added(struct dw_buf *b, size_t len);
+uint8_t *dw_buf_grow(struct dw_buf *b, size_t want);
+static inline uint8_t *dw_buf_room(struct dw_buf *b, size_t want)
+{
+    return b->at && b->cap - b->tail >= want ? b->at + b->tail : dw_buf_grow(b, want);
+}
+static inline void dw_buf_added(struct dw_buf *b, size_t len)
+{
+    b->tail += len;
+}
 
 /* Appends; 0, or -1 when memory is out (nothing was appended). */
 int dw_buf_put(struct dw_buf *b, struct dw_span bytes);

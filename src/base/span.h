@@ -45,17 +45,73 @@ struct dw_reader {
     bool failed;
 };
 
-struct dw_reader dw_reader_make(struct dw_span span);
-size_t dw_reader_left(const struct dw_reader *r);
-uint8_t dw_reader_u8(struct dw_reader *r);
-uint16_t dw_reader_u16(struct dw_reader *r);
-uint32_t dw_reader_u32(struct dw_reader *r);
-uint64_t dw_reader_u64(struct dw_reader *r);
-struct dw_span dw_reader_take(struct dw_reader *r, size_t len);
-struct dw_span dw_reader_rest(struct dw_reader *r);
+static inline struct dw_reader dw_reader_make(struct dw_span span)
+{
+    return (struct dw_reader){span.at, span.at ? span.at + span.len : NULL, false};
+}
+
+static inline size_t dw_reader_left(const struct dw_reader *r)
+{
+    return r->failed ? 0 : (size_t)(r->end - r->at);
+}
+
+static inline struct dw_span dw_reader_take(struct dw_reader *r, size_t len)
+{
+    if (r->failed || (size_t)(r->end - r->at) < len) {
+        r->failed = true;
+        return dw_span_make("", 0);
+    }
+    struct dw_span got = dw_span_make(r->at, len);
+    r->at += len;
+    return got;
+}
+
+static inline struct dw_span dw_reader_rest(struct dw_reader *r)
+{
+    return dw_reader_take(r, dw_reader_left(r));
+}
+
+static inline uint8_t dw_reader_u8(struct dw_reader *r)
+{
+    struct dw_span raw = dw_reader_take(r, 1);
+    return raw.len ? raw.at[0] : 0;
+}
+
+static inline uint16_t dw_reader_u16(struct dw_reader *r)
+{
+    struct dw_span raw = dw_reader_take(r, 2);
+    return raw.len ? (uint16_t)(raw.at[0] << 8 | raw.at[1]) : 0;
+}
+
+static inline uint32_t dw_reader_u32(struct dw_reader *r)
+{
+    struct dw_span raw = dw_reader_take(r, 4);
+    return raw.len ? (uint32_t)raw.at[0] << 24 | (uint32_t)raw.at[1] << 16 | (uint32_t)raw.at[2] << 8 | raw.at[3]
+                   : 0;
+}
+
+static inline uint64_t dw_reader_u64(struct dw_reader *r)
+{
+    struct dw_span raw = dw_reader_take(r, 8);
+    uint64_t value = 0;
+    for (size_t i = 0; i < raw.len; i++)
+        value = value << 8 | raw.at[i];
+    return value;
+}
 
 /* Writes a big-endian integer at `at`, which has room for it. */
-void dw_put_u32(uint8_t *at, uint32_t value);
-void dw_put_u64(uint8_t *at, uint64_t value);
+static inline void dw_put_u32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+static inline void dw_put_u64(uint8_t *at, uint64_t value)
+{
+    dw_put_u32(at, (uint32_t)(value >> 32));
+    dw_put_u32(at + 4, (uint32_t)value);
+}
 
 #endif

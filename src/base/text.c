@@ -29,7 +29,7 @@ bool dw_text_is_utf8(struct dw_span text)
 {
     uint32_t point;
     for (size_t i = 0, n; i < text.len; i += n)
-        if ((n = utf8_point(text.at + i, text.len - i, &point)) == 0)
+        if ((n = text.at[i] < 0x80 ? 1 : utf8_point(text.at + i, text.len - i, &point)) == 0)
             return false;
     return true;
 }

@@ -169,7 +169,7 @@ static int refused(struct login *l, const struct dw_xml_node *failure)
     char told[600];
     const struct dw_xml_node *first = failure->first, *text = dw_xml_child(failure, DW_XML_SASL, "text");
     const char *condition = first ? first->name : "no condition";
-    struct dw_span words = text ? dw_xml_text(text) : DW_SPAN_NONE;
+    struct dw_span words = text ? dw_xml_text(text) : DW_SPAN_OF("");
     snprintf(told, sizeof told, "the server refused: %s%s%.*s", condition, words.len ? ": " : "",
              (int)(words.len < 300 ? words.len : 300), words.len ? (const char *)words.at : "");
     return dw_step_failed(&l->p->steps, "SASL", told, cause_of_failure(l, condition));

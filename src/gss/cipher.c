@@ -18,7 +18,7 @@ struct dw_cipher {
     bool sha2; /* RFC 8009: the tag is over the ciphertext, and keys are derived by the HMAC */
 };
 
-enum { CIPHERS = 4, MOST_HASH_BLOCK = 128, MOST_HASH = 48, POOL = 512 };
+enum { CIPHERS = 4, MOST_HASH_BLOCK = 128, MOST_HASH = 48, POOL = 512, USAGES = 32 };
 
 static const struct dw_cipher ciphers[CIPHERS] = {
     {17, "AES-128-CBC-CTS", "AES-128-ECB", "SHA1", 16, 16, 12, 64, 20, false},
@@ -55,6 +55,11 @@ struct tools {
     /* Confounders are taken from here, each once: asking for a block at a time costs as much as using it. */
     uint8_t pool[POOL];
     size_t pooled;
+    /* Constants of key usages, folded. */
+    struct folded {
+        bool known;
+        uint8_t seal_and_prove[2 * DW_CIPHER_BLOCK];
+    } folded[USAGES];
 };
 
 static pthread_key_t tools_key;
@@ -205,19 +210,32 @@ static void fold(const uint8_t in[5], uint8_t out[DW_CIPHER_BLOCK])
         dw_put_u32(out + 4 * i, (uint32_t)sum[i]);
 }
 
-/* DK of RFC 3961 section 5.1; the context holds the protocol key. */
-static bool derive_by_folding(EVP_CIPHER_CTX *block, const struct dw_cipher *cipher, const uint8_t constant[5],
-                              uint8_t *out)
+static void fold_usage(struct tools *tools, uint32_t usage, uint8_t out[2 * DW_CIPHER_BLOCK])
 {
-    uint8_t state[DW_CIPHER_BLOCK];
-    bool good = true;
-    fold(constant, state);
-    for (size_t done = 0; good && done < cipher->key; done += DW_CIPHER_BLOCK) {
-        int len = 0;
-        good = EVP_CipherUpdate(block, out + done, &len, done ? out + done - DW_CIPHER_BLOCK : state,
-                                DW_CIPHER_BLOCK) &&
-               len == DW_CIPHER_BLOCK;
+    struct folded here = {.known = false}, *kept = usage < USAGES ? &tools->folded[usage] : &here;
+    if (!kept->known) {
+        uint8_t seal[5] = {0, 0, 0, 0, 0xaa}, prove[5] = {0, 0, 0, 0, 0x55};
+        dw_put_u32(seal, usage);
+        dw_put_u32(prove, usage);
+        fold(seal, kept->seal_and_prove);
+        fold(prove, kept->seal_and_prove + DW_CIPHER_BLOCK);
+        kept->known = true;
     }
+    memcpy(out, kept->seal_and_prove, sizeof kept->seal_and_prove);
+}
+
+/* DK of RFC 3961 section 5.1, of one or two folded constants at once; the context holds the protocol key. */
+static bool derive_by_folding(EVP_CIPHER_CTX *block, const struct dw_cipher *cipher, uint8_t *folded, size_t count,
+                              uint8_t *const out[])
+{
+    bool good = true;
+    for (size_t done = 0; good && done < cipher->key; done += DW_CIPHER_BLOCK) {
+        int len = 0, all = (int)count * DW_CIPHER_BLOCK;
+        good = EVP_CipherUpdate(block, folded, &len, folded, all) && len == all;
+        for (size_t i = 0; i < count; i++)
+            memcpy(out[i] + done, folded + i * DW_CIPHER_BLOCK, DW_CIPHER_BLOCK);
+    }
+    dw_wipe(folded, count * DW_CIPHER_BLOCK);
     return good;
 }
 
@@ -234,25 +252,31 @@ static bool derive_by_hmac(EVP_MD_CTX *hash, const struct dw_cipher *cipher, con
     return good;
 }
 
-int dw_cipher_derive(const struct dw_cipher *cipher, const uint8_t *key, uint32_t usage,
+static bool derive_by_label(EVP_MD_CTX *hash, const struct dw_cipher *cipher, const uint8_t *key, uint32_t usage,
+                            struct dw_cipher_keys *keys)
+{
+    uint8_t seal[5] = {0, 0, 0, 0, 0xaa}, prove[5] = {0, 0, 0, 0, 0x55};
+    dw_put_u32(seal, usage);
+    dw_put_u32(prove, usage);
+    return derive_by_hmac(hash, cipher, key, seal, cipher->key, keys->seal) &&
+           derive_by_hmac(hash, cipher, key, prove, cipher->prove, keys->prove);
+}
+
+int dw_cipher_derive(const struct dw_cipher *cipher, const uint8_t *key, const uint32_t *usages, size_t count,
                      struct dw_cipher_keys *keys, struct dw_error *err)
 {
     size_t i = (size_t)(cipher - ciphers);
     struct tools *tools = tools_for(cipher, err);
     if (!tools)
         return -1;
-    uint8_t seal[5] = {0, 0, 0, 0, 0xaa}, prove[5] = {0, 0, 0, 0, 0x55};
-    dw_put_u32(seal, usage);
-    dw_put_u32(prove, usage);
-    bool good;
-    if (cipher->sha2) {
-        good = derive_by_hmac(tools->of[i].hash, cipher, key, seal, cipher->key, keys->seal) &&
-               derive_by_hmac(tools->of[i].hash, cipher, key, prove, cipher->prove, keys->prove);
-    } else {
-        EVP_CIPHER_CTX *block = tools->of[i].block;
-        good = EVP_CipherInit_ex2(block, NULL, key, NULL, 1, NULL) &&
-               derive_by_folding(block, cipher, seal, keys->seal) &&
-               derive_by_folding(block, cipher, prove, keys->prove);
+    EVP_CIPHER_CTX *block = tools->of[i].block;
+    bool good = cipher->sha2 || EVP_CipherInit_ex2(block, NULL, key, NULL, 1, NULL);
+    for (size_t k = 0; good && k < count; k++) {
+        uint8_t folded[2 * DW_CIPHER_BLOCK], *const out[] = {keys[k].seal, keys[k].prove};
+        if (!cipher->sha2)
+            fold_usage(tools, usages[k], folded);
+        good = cipher->sha2 ? derive_by_label(tools->of[i].hash, cipher, key, usages[k], &keys[k])
+                            : derive_by_folding(block, cipher, folded, 2, out);
     }
     return good ? 0 : no_tools(err);
 }
@@ -324,14 +348,16 @@ int dw_cipher_checksum(const struct dw_cipher *cipher, const uint8_t *key, uint3
                        struct dw_span rest, uint8_t *sum, struct dw_error *err)
 {
     size_t i = (size_t)(cipher - ciphers);
-    uint8_t label[5] = {0, 0, 0, 0, 0x99}, check[DW_CIPHER_MOST_KEY], whole[MOST_HASH];
+    uint8_t label[5] = {0, 0, 0, 0, 0x99}, check[DW_CIPHER_MOST_KEY], whole[MOST_HASH], folded[DW_CIPHER_BLOCK];
+    uint8_t *const out[] = {check};
     struct tools *tools = tools_for(cipher, err);
     if (!tools)
         return -1;
     dw_put_u32(label, usage);
+    fold(label, folded);
     bool good = cipher->sha2 ? derive_by_hmac(tools->of[i].hash, cipher, key, label, cipher->prove, check)
                              : EVP_CipherInit_ex2(tools->of[i].block, NULL, key, NULL, 1, NULL) &&
-                                   derive_by_folding(tools->of[i].block, cipher, label, check);
+                                   derive_by_folding(tools->of[i].block, cipher, folded, 1, out);
     good = good && hmac(tools->of[i].hash, cipher, check, cipher->prove, first, rest, whole);
     dw_wipe(check, sizeof check);
     if (!good)

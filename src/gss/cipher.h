@@ -29,8 +29,9 @@ struct dw_cipher_keys {
     uint8_t prove[DW_CIPHER_MOST_KEY];
 };
 
-/* `key` is a protocol key of the enctype's length.  -1 with `err` told when memory is out. */
-int dw_cipher_derive(const struct dw_cipher *cipher, const uint8_t *key, uint32_t usage,
+/* The keys of `count` usages, into as many places.  `key` is a protocol key of the enctype's length.  -1 with `err` told
+ * when memory is out. */
+int dw_cipher_derive(const struct dw_cipher *cipher, const uint8_t *key, const uint32_t *usages, size_t count,
                      struct dw_cipher_keys *keys, struct dw_error *err);
 
 /* Fills the first block at `at` with a new confounder, encrypts the `len` octets in place and writes the tag.

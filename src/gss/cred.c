@@ -62,8 +62,11 @@ static int equip_acceptor(struct dw_held *held, struct dw_keytab_copy *copy, con
     /* Another type of name the library might look up in the DNS. */
     if (held->only)
         held->only->type = KRB5_NT_PRINCIPAL;
-    if (strcmp(rcache, "none:") != 0)
+    code = dw_ticket_keys_make(&held->keys, held->krb5, held->keytab_copy, held->only != NULL);
+    if (!code && strcmp(rcache, "none:") != 0)
         code = k5_rc_resolve(held->krb5, rcache, &held->rcache);
+    if (!code && strncmp(rcache, "file2:", 6) == 0)
+        code = dw_rcache_make(&held->seen, held->krb5, rcache + 6);
     return code ? dw_status_tell_krb5(err, held->krb5, code, "keytab %s, replay cache %s", path, rcache) : 0;
 }
 

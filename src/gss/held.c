@@ -37,6 +37,8 @@ void dw_held_free(struct dw_held **held)
         destroy_ccache(gone->ccache);
     if (gone->krb5) {
         krb5_free_principal(gone->krb5, gone->only);
+        dw_ticket_keys_wipe(&gone->keys, gone->krb5);
+        dw_rcache_close(&gone->seen);
         if (gone->rcache)
             k5_rc_close(gone->krb5, gone->rcache);
         if (gone->keytab_copy)

@@ -1,13 +1,15 @@
 /* The inside of a credential, which contexts may go on holding after the credential has read a new keytab
  * or is gone.
  *
- * Internal to this room.  Nothing in it changes once it is made, but for its count, so an initiator's may be shared
+ * Internal to this room.  Nothing in an initiator's changes once it is made, but for its count, so it may be shared
  * between threads; an acceptor's belongs to the thread of its credential, where all its contexts are stepped and
  * settled. */
 #ifndef DW_GSS_HELD_H
 #define DW_GSS_HELD_H
 
 #include "gss/cred.h"
+#include "gss/rcache.h"
+#include "gss/ticket.h"
 
 #include <gssapi/gssapi.h>
 #include <krb5.h>
@@ -21,6 +23,8 @@ struct dw_held {
     krb5_keytab keytab_copy;
     krb5_principal only; /* its one principal; NULL when its keytab copy has several */
     krb5_rcache rcache; /* NULL: none */
+    struct dw_ticket_keys keys; /* of the same keytab */
+    struct dw_rcache seen; /* the same cache as `rcache` */
 
     char *ccache; /* an initiator's cache, as the library names it */
     char *keytab; /* "FILE:.." or an empty one in memory: never the environment's */

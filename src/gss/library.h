@@ -11,6 +11,8 @@
 /* A cache by type and name, as "file2:/run/x"; nothing is opened yet. */
 krb5_error_code k5_rc_resolve(krb5_context krb5, const char *name, krb5_rcache *rcache);
 void k5_rc_close(krb5_context krb5, krb5_rcache rcache);
+/* Takes down a request by its authenticator; KRB5KRB_AP_ERR_REPEAT when it stands there. */
+krb5_error_code k5_rc_store(krb5_context krb5, krb5_rcache rcache, const krb5_enc_data *authenticator);
 
 typedef struct _krb5_authdata_context *krb5_authdata_context;
 

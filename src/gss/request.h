@@ -9,11 +9,23 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+enum { DW_REQUEST_COMPONENTS = 8 };
+
+/* EncryptedData (RFC 4120 section 5.2.9); borrowed from the token. */
+struct dw_encrypted {
+    int32_t enctype;
+    bool has_kvno;
+    uint32_t kvno;
+    struct dw_span octets;
+};
+
 struct dw_request {
     struct dw_span realm; /* borrowed from the token */
-    struct dw_span components[8]; /* of the service's name; borrowed */
+    struct dw_span components[DW_REQUEST_COMPONENTS]; /* of the service's name; borrowed */
     size_t component_count;
     bool mutual; /* the client waits for an answer, be it an error */
+    uint32_t options; /* as libkrb5 has them: AP_OPTS_.. */
+    struct dw_encrypted ticket, authenticator;
     struct dw_span ap_req; /* the message without its frame; borrowed */
 };
 

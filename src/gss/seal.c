@@ -23,13 +23,16 @@ int dw_seal_make(struct dw_seal *seal, const struct dw_seal_key *key, bool initi
         return dw_error_set(err, DW_ERROR_PROTOCOL, "a session key of %zu octets is none of enctype %d",
                             key->octets.len, (int)key->enctype);
     *seal = (struct dw_seal){.cipher = cipher};
-    uint32_t usage_ours = initiator ? USAGE_INITIATOR_SEAL : USAGE_ACCEPTOR_SEAL;
-    uint32_t usage_theirs = initiator ? USAGE_ACCEPTOR_SEAL : USAGE_INITIATOR_SEAL;
-    if (dw_cipher_derive(cipher, key->octets.at, usage_ours, &seal->ours, err) < 0 ||
-        dw_cipher_derive(cipher, key->octets.at, usage_theirs, &seal->theirs, err) < 0) {
+    const uint32_t usages[] = {USAGE_ACCEPTOR_SEAL, USAGE_INITIATOR_SEAL};
+    struct dw_cipher_keys keys[2];
+    if (dw_cipher_derive(cipher, key->octets.at, usages, 2, keys, err) < 0) {
+        dw_wipe(keys, sizeof keys);
         dw_seal_wipe(seal);
         return -1;
     }
+    seal->ours = keys[initiator];
+    seal->theirs = keys[!initiator];
+    dw_wipe(keys, sizeof keys);
     seal->flags = (uint8_t)(SEALED | (initiator ? 0 : SENT_BY_ACCEPTOR) | (key->subkey ? ACCEPTOR_SUBKEY : 0));
     seal->next_ours = next_ours;
     seal->next_theirs = next_theirs;

@@ -77,7 +77,6 @@ void dw_conn_new(struct dw_worker *worker, const struct dw_listener_config *list
         dw_error_set(&err, DW_ERROR_INTERNAL, "the loop does not take the socket");
         goto fail;
     }
-    conn->handles = 2;
     conn->settings = dw_settings_hold(worker->settings);
     uv_timer_init(&worker->loop, &conn->timer);
     conn->timer.data = conn;

@@ -29,6 +29,8 @@ void dw_conn_log(const struct dw_conn *conn, enum dw_log_level level, const char
                  const char *value)
 {
     char port[12] = "";
+    if (level < dw_log_level_now())
+        return;
     if (conn->port)
         snprintf(port, sizeof port, ":%d", conn->port);
     char peer[96];
@@ -49,7 +51,7 @@ static void handle_closed(uv_handle_t *handle);
 void dw_conn_close_leg(struct dw_leg *leg)
 {
     leg->eof = leg->broken = true;
-    dw_leg_close(leg, handle_closed);
+    dw_leg_close(leg);
 }
 
 void dw_conn_close_far(struct dw_conn *conn)
@@ -325,12 +327,7 @@ static void release_all(struct dw_conn *conn)
 
 static void handle_closed(uv_handle_t *handle)
 {
-    struct dw_leg *leg = handle->type == UV_POLL ? handle->data : NULL;
-    struct dw_conn *conn = leg ? leg->conn : handle->data;
-    if (leg)
-        leg->is_closing = false;
-    if (--conn->handles > 0)
-        return;
+    struct dw_conn *conn = handle->data;
     struct dw_worker *worker = conn->worker;
     release_all(conn);
     free(conn);
@@ -340,14 +337,17 @@ static void handle_closed(uv_handle_t *handle)
 static void log_end(struct dw_conn *conn)
 {
     char in[24], out[24], seconds[24];
+    enum dw_log_level level = conn->user ? DW_LOG_INFO : DW_LOG_DEBUG;
     struct dw_tally *tally = dw_broker_tally(conn->worker->broker);
     dw_tally_add(tally, DW_COUNT_BYTES_IN, conn->near.bytes_in);
     dw_tally_add(tally, DW_COUNT_BYTES_OUT, conn->near.bytes_out);
+    if (level < dw_log_level_now())
+        return;
     snprintf(in, sizeof in, "%llu", (unsigned long long)conn->near.bytes_in);
     snprintf(out, sizeof out, "%llu", (unsigned long long)conn->near.bytes_out);
     snprintf(seconds, sizeof seconds, "%.3f", (double)(dw_worker_now(conn->worker) - conn->born) / 1000);
-    dw_log(conn->user ? DW_LOG_INFO : DW_LOG_DEBUG, "ended", "id", conn->id, "listener", conn->listener->name,
-           "user", conn->user, "reason", conn->reason, "seconds", seconds, "bytes_in", in, "bytes_out", out, NULL);
+    dw_log(level, "ended", "id", conn->id, "listener", conn->listener->name, "user", conn->user, "reason",
+           conn->reason, "seconds", seconds, "bytes_in", in, "bytes_out", out, NULL);
 }
 
 /* Off the books at once; the memory goes with the last handle. */

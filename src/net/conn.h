@@ -117,7 +117,6 @@ struct dw_conn {
     uint64_t deadlines[DW_DEADLINES]; /* loop time; 0: none */
     uint64_t armed; /* what the timer is set to */
     uint64_t born;
-    int handles; /* of the loop, not yet closed */
     int depth; /* entry points on the stack */
     int works; /* pool jobs under way */
     char id[24];
@@ -190,7 +189,7 @@ struct dw_leg *dw_conn_other(struct dw_conn *conn, struct dw_leg *leg);
 /* The other side is over: `leg` is given what has been sent to it, then told. */
 void dw_conn_finish_towards(struct dw_conn *conn, struct dw_leg *leg, const char *reason);
 void dw_conn_close_leg(struct dw_leg *leg);
-/* Closes the far leg, which may be opened again once its `is_closing` is down. */
+/* Closes the far leg, which may be opened again. */
 void dw_conn_close_far(struct dw_conn *conn);
 
 /* A line in the log with what is known of the connection. */

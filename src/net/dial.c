@@ -42,13 +42,12 @@ static void attempt_failed(struct dw_conn *conn, const char *why)
 }
 
 /* Nobody listens, and the kernel has joined the port that we were given to itself. */
-static bool is_ourselves(int fd)
+static bool is_ourselves(int fd, const struct sockaddr *there, socklen_t there_len)
 {
-    struct sockaddr_storage here = {0}, there = {0};
-    socklen_t here_len = sizeof here, there_len = sizeof there;
-    return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 && here.ss_family != AF_UNIX &&
-           getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 && here_len == there_len &&
-           memcmp(&here, &there, here_len) == 0;
+    struct sockaddr_storage here = {0};
+    socklen_t len = sizeof here;
+    return there->sa_family != AF_UNIX && getsockname(fd, (struct sockaddr *)&here, &len) == 0 &&
+           len == there_len && memcmp(&here, there, len) == 0;
 }
 
 static bool is_loopback(const struct sockaddr *to)
@@ -59,11 +58,11 @@ static bool is_loopback(const struct sockaddr *to)
            ntohl(((const struct sockaddr_in *)(const void *)to)->sin_addr.s_addr) >> 24 == 127;
 }
 
-static bool is_connected(int fd)
+static bool is_connected(int fd, struct sockaddr_storage *there, socklen_t *len)
 {
-    struct sockaddr_storage there;
-    socklen_t len = sizeof there;
-    return getpeername(fd, (struct sockaddr *)&there, &len) == 0;
+    *there = (struct sockaddr_storage){0};
+    *len = sizeof *there;
+    return getpeername(fd, (struct sockaddr *)there, len) == 0;
 }
 
 static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_t len)
@@ -87,15 +86,16 @@ static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_
     if (to->sa_family != AF_UNIX)
         dw_leg_tune(fd, is_loopback(to));
     /* On this machine the handshake is over before connect(2) returns, whatever that says. */
-    if (rc < 0 && is_loopback(to) && is_connected(fd))
+    struct sockaddr_storage there;
+    socklen_t there_len;
+    if (rc < 0 && is_loopback(to) && is_connected(fd, &there, &there_len))
         rc = 0;
     if (dw_leg_open(&conn->far, conn, &conn->worker->loop, fd) < 0) {
         attempt_failed(conn, "the loop does not take the socket");
         return;
     }
-    conn->handles++;
     dial->connecting = true;
-    if (rc == 0 && is_ourselves(fd)) {
+    if (rc == 0 && is_ourselves(fd, to, len)) {
         attempt_failed(conn, strerror(ECONNREFUSED));
         return;
     }
@@ -106,7 +106,7 @@ static void connect_to(struct dw_conn *conn, const struct sockaddr *to, socklen_
         return;
     }
     conn->far.interest = UV_WRITABLE;
-    uv_poll_start(&conn->far.poll, UV_WRITABLE, dw_conn_ready);
+    uv_poll_start(conn->far.poll, UV_WRITABLE, dw_conn_ready);
 }
 
 /* One address after the other, a round for each attempt: "localhost" may have two, and a listener but one. */
@@ -213,9 +213,7 @@ void dw_dial_retry(struct dw_conn *conn, const char *why)
 
 void dw_dial_due(struct dw_conn *conn)
 {
-    if (conn->far.is_closing)
-        dw_conn_deadline(conn, DW_AT_DIAL, FIRST_PAUSE);
-    else if (conn->dial && conn->far.fd < 0 && !conn->dial->resolving)
+    if (conn->dial && conn->far.fd < 0 && !conn->dial->resolving)
         attempt(conn);
 }
 
@@ -225,7 +223,10 @@ int dw_dial_finish(struct dw_conn *conn)
     socklen_t len = sizeof error;
     if (getsockopt(conn->far.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         error = errno;
-    if (error || is_ourselves(conn->far.fd)) {
+    struct sockaddr_storage there;
+    socklen_t there_len;
+    if (error || (is_connected(conn->far.fd, &there, &there_len) &&
+                  is_ourselves(conn->far.fd, (struct sockaddr *)&there, there_len))) {
         attempt_failed(conn, strerror(error ? error : ECONNREFUSED));
         return 0;
     }

@@ -30,7 +30,7 @@ struct dw_dovecot_sock {
     struct dw_issuer *issuer; /* NULL: it is a master's */
     uint64_t deadline, armed; /* loop time; 0: none */
     uv_timer_t timer;
-    int handles, depth;
+    int depth;
     bool is_master, is_joined, is_stalled, is_draining, is_doomed;
 };
 
@@ -174,8 +174,6 @@ static void timer_fired(uv_timer_t *timer)
 static void closed(uv_handle_t *handle)
 {
     struct dw_dovecot_sock *s = handle->data;
-    if (--s->handles > 0)
-        return;
     struct dw_worker *worker = s->worker;
     dw_machine_free(&s->leg.machine);
     free(s->listener);
@@ -192,7 +190,7 @@ static void take_down(struct dw_dovecot_sock *s)
     dw_tally_add(tally, DW_COUNT_BYTES_OUT, s->leg.bytes_out);
     dw_tally_leave(tally, s->slot);
     DL_DELETE(s->worker->dovecot_socks, s);
-    dw_leg_close(&s->leg, closed);
+    dw_leg_close(&s->leg);
     uv_close((uv_handle_t *)&s->timer, closed);
 }
 
@@ -370,7 +368,6 @@ void dw_dovecot_sock_new(struct dw_worker *worker, const struct dw_listener_conf
     equip(s, worker);
     uv_timer_init(&worker->loop, &s->timer);
     s->timer.data = s;
-    s->handles = 2;
     s->deadline = dw_worker_now(worker) + (uint64_t)(limits->handshake_seconds * 1000);
     DL_APPEND(worker->dovecot_socks, s);
     dw_tally_add(tally, DW_COUNT_ACCEPTED, 1);

@@ -2,6 +2,7 @@
 #include "net/leg.h"
 
 #include "net/conn.h"
+#include "net/polls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -24,12 +25,13 @@ void dw_leg_tune(int fd, bool is_near_by)
 int dw_leg_open(struct dw_leg *leg, struct dw_conn *conn, uv_loop_t *loop, int fd)
 {
     *leg = (struct dw_leg){.conn = conn, .machine = leg->machine, .fd = fd, .heard = uv_now(loop)};
-    if (uv_poll_init(loop, &leg->poll, fd) < 0) {
+    leg->poll = dw_polls_take(loop, fd);
+    if (!leg->poll) {
         close(fd);
         leg->fd = -1;
         return -1;
     }
-    leg->poll.data = leg;
+    leg->poll->data = leg;
     leg->is_open = true;
     return 0;
 }
@@ -61,7 +63,7 @@ int dw_leg_read(struct dw_leg *leg, uint8_t *scratch, size_t size)
         return -1;
     }
     leg->bytes_in += (size_t)n;
-    leg->heard = uv_now(leg->poll.loop);
+    leg->heard = uv_now(leg->poll->loop);
     if (!discard)
         dw_machine_filled(leg->machine, room, (size_t)n);
     return 1;
@@ -79,7 +81,8 @@ void dw_leg_break(struct dw_leg *leg)
     socklen_t len = sizeof error;
     leg->broken = true;
     leg->interest = 0;
-    uv_poll_stop(&leg->poll);
+    if (leg->is_open)
+        uv_poll_stop(leg->poll);
     /* Whatever it was: it is taken off the socket, or it would be told for ever, and reading comes to an end. */
     getsockopt(leg->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     shutdown(leg->fd, SHUT_RDWR);
@@ -127,18 +130,18 @@ void dw_leg_watch(struct dw_leg *leg, bool want_read, uv_poll_cb ready)
         return;
     leg->interest = want;
     if (want)
-        uv_poll_start(&leg->poll, want, ready);
+        uv_poll_start(leg->poll, want, ready);
     else
-        uv_poll_stop(&leg->poll);
+        uv_poll_stop(leg->poll);
 }
 
-void dw_leg_close(struct dw_leg *leg, uv_close_cb closed)
+void dw_leg_close(struct dw_leg *leg)
 {
     if (leg->is_open) {
         leg->is_open = false;
-        leg->is_closing = true;
         leg->interest = 0;
-        uv_close((uv_handle_t *)&leg->poll, closed);
+        dw_polls_give(leg->poll);
+        leg->poll = NULL;
     }
     if (leg->fd >= 0) {
         close(leg->fd);

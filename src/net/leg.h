@@ -21,11 +21,10 @@ struct dw_leg {
     struct dw_machine *machine;
     uint64_t heard; /* loop time of the last octet */
     uint64_t bytes_in, bytes_out;
-    uv_poll_t poll;
+    uv_poll_t *poll; /* while it is open */
     int fd; /* -1: none */
     int interest; /* what is polled for now */
-    bool is_open; /* the poll handle lives */
-    bool is_closing; /* the handle is on its way out; no new socket until it is gone */
+    bool is_open;
     bool eof; /* the peer has ended its side, or the socket broke */
     bool broken; /* nothing can be written any more */
     bool finishing; /* once `out` is written, our side is shut */
@@ -50,8 +49,8 @@ void dw_leg_flush(struct dw_leg *leg);
 /* Polls for what is wanted now. */
 void dw_leg_watch(struct dw_leg *leg, bool want_read, uv_poll_cb ready);
 size_t dw_leg_waiting(const struct dw_leg *leg);
-/* Closes the socket and the poll handle; `closed` is called from the loop once the handle is gone. */
-void dw_leg_close(struct dw_leg *leg, uv_close_cb closed);
+/* Closes the socket, which is not polled any more. */
+void dw_leg_close(struct dw_leg *leg);
 
 /* Options of every TCP leg, set on listeners for what they accept: no delay; and keepalive after 30 s of silence, three
  * probes 10 s apart, but towards this very machine, whose kernel ends a connection when its process does. */

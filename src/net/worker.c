@@ -6,6 +6,7 @@
 #include "net/desk.h"
 #include "net/dovecot.h"
 #include "net/listener.h"
+#include "net/polls.h"
 #include "net/wants.h"
 #include "net/xmpp_pool.h"
 #include "net/zapsock.h"
@@ -300,7 +301,7 @@ static int make(struct dw_worker *w, struct dw_settings *settings)
         return -1;
     if (uv_loop_init(&w->loop) < 0)
         goto no_loop;
-    w->wants = dw_wants_new(&w->loop);
+    w->wants = dw_polls_new(&w->loop) < 0 ? NULL : dw_wants_new(&w->loop);
     w->wake.data = w->starve_timer.data = w;
     uv_timer_init(&w->loop, &w->starve_timer);
     if (!w->wants || uv_async_init(&w->loop, &w->wake, woken) < 0)
@@ -310,6 +311,7 @@ static int make(struct dw_worker *w, struct dw_settings *settings)
     uv_close((uv_handle_t *)&w->wake, NULL);
 no_wake:
     uv_close((uv_handle_t *)&w->starve_timer, NULL);
+    dw_polls_free(&w->loop);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     uv_loop_close(&w->loop);
 no_loop:
@@ -342,6 +344,8 @@ void dw_worker_join(struct dw_worker *w)
 {
     uv_thread_join(&w->thread);
     woken(&w->wake); /* what was posted too late is freed */
+    dw_polls_free(&w->loop);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
     uv_loop_close(&w->loop);
     uv_mutex_destroy(&w->lock);
     release(w);

@@ -156,7 +156,7 @@ static bool take_pooled(struct dw_conn *conn)
 {
     int fd;
     struct dw_machine *machine;
-    if (is_overridden(conn) || config_of(conn)->pool == 0 || conn->far.is_closing ||
+    if (is_overridden(conn) || config_of(conn)->pool == 0 ||
         !dw_xmpp_pool_take(conn->worker, conn->own->domain, &fd, &machine))
         return false;
     conn->far.machine = machine;
@@ -164,7 +164,6 @@ static bool take_pooled(struct dw_conn *conn)
         dw_machine_free(&conn->far.machine);
         return false;
     }
-    conn->handles++;
     conn->own->is_pooled = true;
     conn->own->stage = DW_XMPP_DIALLED;
     conn->far_ready = true;

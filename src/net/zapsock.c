@@ -36,7 +36,7 @@ struct dw_zapsock {
     struct dw_zapasks asks;
     uint64_t deadline, armed; /* loop time; 0: none */
     uv_timer_t timer;
-    int handles, depth;
+    int depth;
     bool is_joined, is_stalled, is_draining, is_doomed;
 };
 
@@ -209,8 +209,6 @@ static void timer_fired(uv_timer_t *timer)
 static void closed(uv_handle_t *handle)
 {
     struct dw_zapsock *z = handle->data;
-    if (--z->handles > 0)
-        return;
     struct dw_worker *worker = z->worker;
     dw_zapasks_sweep(&z->asks);
     dw_machine_free(&z->leg.machine);
@@ -228,7 +226,7 @@ static void take_down(struct dw_zapsock *z)
     dw_tally_add(tally, DW_COUNT_BYTES_OUT, z->leg.bytes_out);
     dw_tally_leave(tally, z->slot);
     DL_DELETE(z->worker->zapsocks, z);
-    dw_leg_close(&z->leg, closed);
+    dw_leg_close(&z->leg);
     uv_close((uv_handle_t *)&z->timer, closed);
 }
 
@@ -380,7 +378,6 @@ void dw_zapsock_new(struct dw_worker *worker, const struct dw_listener_config *l
              (unsigned long long)++worker->next_number);
     uv_timer_init(&worker->loop, &z->timer);
     z->timer.data = z;
-    z->handles = 2;
     z->deadline = dw_worker_now(worker) + (uint64_t)(limits->handshake_seconds * 1000);
     DL_APPEND(worker->zapsocks, z);
     dw_tally_add(tally, DW_COUNT_ACCEPTED, 1);

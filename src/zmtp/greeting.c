@@ -10,7 +10,8 @@ void dw_greeting_encode(uint8_t into[DW_GREETING_SIZE], const char *mechanism, b
     into[AT_SIGNATURE_END] = 0x7f;
     into[AT_MAJOR] = 3;
     into[AT_MINOR] = 1;
-    memcpy(into + AT_MECHANISM, mechanism, strnlen(mechanism, 20));
+    for (size_t i = 0; i < AT_AS_SERVER - AT_MECHANISM && mechanism[i]; i++)
+        into[AT_MECHANISM + i] = (uint8_t)mechanism[i];
     into[AT_AS_SERVER] = as_server;
 }
 

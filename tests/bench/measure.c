@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t now_ns(void)
 {
@@ -94,6 +96,15 @@ int process_memory(pid_t pid, struct memory *m)
     return m->rss_kib > 0 ? 0 : -1;
 }
 
+static bool is_replay_cache(DIR *folder, const char *name)
+{
+    static const char word[] = "/rcache";
+    char target[4096];
+    ssize_t len = readlinkat(dirfd(folder), name, target, sizeof target);
+    size_t tail = sizeof word - 1;
+    return len >= (ssize_t)tail && memcmp(target + len - tail, word, tail) == 0;
+}
+
 long process_descriptors(pid_t pid)
 {
     char path[64];
@@ -102,8 +113,8 @@ long process_descriptors(pid_t pid)
     if (!folder)
         return -1;
     long count = 0;
-    while (readdir(folder))
-        count++;
+    for (struct dirent *one; (one = readdir(folder));)
+        count += *one->d_name != '.' && !is_replay_cache(folder, one->d_name);
     closedir(folder);
-    return count - 2; /* . and .. */
+    return count;
 }

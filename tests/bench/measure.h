@@ -30,7 +30,9 @@ struct memory {
     long rss_kib, private_kib;
 };
 int process_memory(pid_t pid, struct memory *m); /* /proc/PID/smaps_rollup; -1 when it cannot be read */
-long process_descriptors(pid_t pid); /* how many are open; -1 when it cannot be read */
+/* How many are open, but for replay caches, which a worker opens at its first login and keeps; -1 when it cannot be
+ * read. */
+long process_descriptors(pid_t pid);
 
 /* All ends here when memory is out: this is a test program. */
 void *must_alloc(size_t count, size_t size);

@@ -240,6 +240,17 @@ class Durward:
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
+    def lasting_descriptors(self):
+        """Those that stay, but for the replay caches: a worker opens its own at its first login, and keeps it."""
+        folder = "/proc/%d/fd" % self.process.pid
+        count = 0
+        for number in os.listdir(folder):
+            try:
+                count += os.path.basename(os.readlink(os.path.join(folder, number))) != "rcache"
+            except FileNotFoundError:
+                pass
+        return count
+
     def memory(self):
         """Resident octets."""
         with open("/proc/%d/statm" % self.process.pid, encoding="ascii") as file:

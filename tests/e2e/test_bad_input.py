@@ -399,13 +399,14 @@ class TestTraffic(BadInput):
         self.logged_in().close()
         while self.router.poll(300):
             self.recv(self.router)
-        before = self.durward.descriptors()
+        before = self.durward.lasting_descriptors()
         for _ in range(15):
             self.logged_in().close()
             client = self.greeted()
             client.send(os.urandom(100))
             self.assertTrue(client.closes())
-        self.assertTrue(kit.until(lambda: self.durward.descriptors() <= before), self.durward.descriptors())
+        self.assertTrue(kit.until(lambda: self.durward.lasting_descriptors() <= before),
+                        self.durward.lasting_descriptors())
         self.undisturbed()
 
 

@@ -444,7 +444,7 @@ return {
         ports = {one["name"]: int(one["address"].rpartition(":")[2]) for one in ops.status(durward)["listeners"]}
         self.is_served(ports["trades"], router)
         ops.wait_empty(durward)
-        descriptors = durward.descriptors()
+        descriptors = durward.lasting_descriptors()
 
         def authenticated(name, user="alice"):
             client = self.client(ports[name], user)
@@ -487,8 +487,8 @@ return {
         reset.close()
         router.close(0)
         ops.wait_empty(durward)
-        self.assertTrue(kit.until(lambda: durward.descriptors() <= descriptors),
-                        "%d descriptors, %d before" % (durward.descriptors(), descriptors))
+        self.assertTrue(kit.until(lambda: durward.lasting_descriptors() <= descriptors),
+                        "%d descriptors, %d before" % (durward.lasting_descriptors(), descriptors))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ static void exchange(int32_t enctype, uint32_t usage, size_t len)
     size_t tag = dw_cipher_tag_len(cipher), whole = BLOCK + len + tag;
     uint8_t *plain = malloc(len), *sealed = malloc(whole), *opened = malloc(len);
     fill(plain, len);
-    CHECK_INT(dw_cipher_derive(cipher, key.contents, usage, &keys, &err), 0);
+    CHECK_INT(dw_cipher_derive(cipher, key.contents, &usage, 1, &keys, &err), 0);
 
     krb5_data in = {.data = (char *)plain, .length = (unsigned)len};
     krb5_enc_data theirs = {.ciphertext = {.data = (char *)sealed, .length = (unsigned)whole}};
