@@ -345,6 +345,20 @@ class TestDescriptors(ops.Case):
         ops.wait_empty(durward)
         self.is_served(durward.port, router)
 
+    def test_the_soft_limit_is_raised(self):
+        """To what the connections need, so that nothing has to be clamped."""
+        path = self.lab.dir + "/soft-descriptors"
+        with open(path, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\nulimit -Sn 64\nexec '%s' \"$@\"\n" % kit.DURWARD)
+        os.chmod(path, 0o700)
+        router = self.backend("ROUTER")
+        with mock.patch.object(kit, "DURWARD", path):
+            durward = self.broker(router, limits={"connections": 60})
+        self.assertNotIn("clamped", durward.log())
+        self.assertGreaterEqual(resource.prlimit(durward.process.pid, resource.RLIMIT_NOFILE)[0], 120)
+        inside = [self.admitted(durward.port) for _ in range(50)]
+        self.assertEqual(ops.status(durward)["connections"], len(inside))
+
     def test_exhaustion_does_not_spin(self):
         router = self.backend("ROUTER")
         durward = self.broker(router)
