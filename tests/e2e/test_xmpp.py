@@ -6,8 +6,6 @@ import tempfile
 import time
 import unittest
 
-import gssapi
-
 import kit
 import ops
 import xmpp_kit
@@ -328,18 +326,8 @@ class TestProsodyToken(Logins, Scene):
 
     def bound(self, stream, header, binding=b""):
         """GS2 with that gs2-header (RFC 5801): the failure's condition, or None."""
-        bindings = gssapi.raw.ChannelBindings(application_data=header + binding)
-        flags = gssapi.RequirementFlag.mutual_authentication | gssapi.RequirementFlag.integrity
-        context = gssapi.SecurityContext(
-            name=gssapi.Name(FULL + HOME, gssapi.NameType.kerberos_principal), usage="initiate", flags=flags,
-            channel_bindings=bindings,
-            creds=gssapi.Credentials(usage="initiate", store={"ccache": "FILE:" + self.lab.cache("alice")}))
-        token = context.step()
-        frame = 2 + (token[1] & 0x7f if token[1] & 0x80 else 0)  # of RFC 2743 section 3.1, and the mechanism's OID
-        frame += 2 + token[frame + 1]
-        stream.auth("GS2-KRB5-PLUS" if header.startswith(b"p=") else "GS2-KRB5", header + token[frame:])
         try:
-            stream.sasl()
+            xmpp_kit.gs2(stream, self.lab.cache("alice"), FULL + HOME, header, binding)
         except xmpp_kit.Refused as refused:
             return str(refused)
         return None
@@ -349,7 +337,7 @@ class TestProsodyToken(Logins, Scene):
         stream = self.stream(durward)
         features = stream.prepare()
         types = [one.get("type") for one in features.iter("{urn:xmpp:sasl-cb:0}channel-binding")]
-        self.assertIn("tls-server-end-point", types)
+        self.assertEqual(types, ["tls-exporter", "tls-server-end-point"])
         header = b"p=tls-server-end-point,,"
         right = hashlib.sha256(stream.tls.getpeercert(True)).digest()
         self.assertEqual(self.bound(stream, header, b"x" * 32), "not-authorized")
@@ -358,6 +346,23 @@ class TestProsodyToken(Logins, Scene):
         stream.open()
         self.assertEqual(stream.bind("x"), "alice@%s/x" % DOMAIN)
         self.assertEqual([line["event"]["gss"]["channel_bound"] for line in durward.journal()], [True])
+
+    def test_gs2_is_bound_to_what_tls_exports(self):
+        """RFC 9266, by OpenSSL's own client: another connection's octets are no good."""
+        durward = self.durward(mechanisms=["GS2-KRB5-PLUS", "GS2-KRB5"], direct_tls=True)
+        streams = [xmpp_kit.Exporting(durward.port, DOMAIN, self.authority.certificate) for _ in range(2)]
+        for stream in streams:
+            self.addCleanup(stream.close)
+            stream.open()
+        self.assertNotEqual(streams[0].exported, streams[1].exported)
+        header = b"p=tls-exporter,,"
+        self.assertEqual(self.bound(streams[0], header, streams[1].exported), "not-authorized")
+        self.assertEqual(self.bound(streams[0], b"p=tls-server-end-point,,", streams[0].exported), "not-authorized")
+        self.assertIsNone(self.bound(streams[0], header, streams[0].exported))
+        streams[0].open()
+        self.assertEqual(streams[0].bind("x"), "alice@%s/x" % DOMAIN)
+        line, = durward.journal()
+        self.assertEqual((line["event"]["mechanism"], line["event"]["gss"]["channel_bound"]), ("GS2-KRB5-PLUS", True))
 
     def test_back_pressure_and_bounded_memory(self):
         durward = self.durward()

@@ -1,5 +1,5 @@
-"""What a policy chooses on the XMPP front: hostname and realm for each peer and domain, and the policies that are shipped, by
-what clients hear."""
+"""What a policy chooses on the XMPP front: hostname and realm for each peer and domain; and the policies that are shipped,
+by what clients hear."""
 import os
 import unittest
 
@@ -14,12 +14,16 @@ local durward = require("durward")
 return {
   realm = function(event)
     if event.domain == "partner.example" then
-      return ({ ["127.0.0.2"] = "PARTNER.EXAMPLE", ["127.0.0.3"] = "HOME.EXAMPLE" })[event.peer.address] or "NOWHERE.EXAMPLE"
+      local realms = { ["127.0.0.2"] = "PARTNER.EXAMPLE", ["127.0.0.3"] = "HOME.EXAMPLE" }
+      return realms[event.peer.address] or "NOWHERE.EXAMPLE"
     elseif event.peer.address == "127.0.0.2" then
       return { hostname = "elsewhere.home.example" }
     end
   end,
-  map = durward.map.chain { durward.map.strip_realm("HOME.EXAMPLE"), durward.map.name("%1.partner", "PARTNER.EXAMPLE") },
+  map = durward.map.chain {
+    durward.map.strip_realm("HOME.EXAMPLE"),
+    durward.map.name("%1.partner", "PARTNER.EXAMPLE"),
+  },
   authorize = function() return durward.allow({}) end,
 }
 """
@@ -86,8 +90,8 @@ class TestShipped(fault.Scene):
     def front(self, *names):
         self.behind = self.server(fault.good)
         listener = self.listener(self.behind.port)
-        durward = kit.Durward({"xmpp": [listener], "workers": 1, "policy": ["policy.lua"] + [name + ".lua" for name in names[1:]]},
-                              shipped(names[0]), files={name + ".lua": shipped(name) for name in names[1:]})
+        files = {name + ".lua": shipped(name) for name in names}
+        durward = kit.Durward({"xmpp": [listener], "workers": 1, "policy": list(files)}, files=files)
         durward.port = int(listener["listen"].rsplit(":", 1)[1])
         self.addCleanup(lambda: self.assertIsNone(durward.stop()))
         return durward

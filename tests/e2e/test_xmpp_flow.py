@@ -1,5 +1,5 @@
-"""What goes through an XMPP stream once it is handed over: how much of it waits in durward when one end does not read, what
-is counted of it, and when a client hears of success."""
+"""What goes through an XMPP stream once it is handed over: how much of it waits in durward when one end does not read,
+what is counted of it, and when a client hears of success."""
 import re
 import socket
 import threading

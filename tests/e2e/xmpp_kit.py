@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import select
 import shutil
 import socket
@@ -301,6 +302,47 @@ class Stream:
     def end(self):
         self.send("</stream:stream>")
         return self.ending()
+
+
+class Exporting(Stream):
+    """Direct TLS by OpenSSL's own client, a child process; `exported` is what RFC 9266 binds to."""
+
+    def __init__(self, port, domain, authority):
+        self.domain, self.tls, self.error = domain, None, None
+        self.socket, ours = socket.socketpair()
+        self.process = subprocess.Popen(
+            ["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, "-servername", domain, "-alpn", "xmpp-client",
+             "-CAfile", authority, "-verify_return_error", "-verify_hostname", domain, "-nocommands",
+             "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32"],
+            stdin=ours, stdout=ours, stderr=subprocess.DEVNULL)
+        ours.close()
+        said = b""
+        while not (found := re.search(rb"Keying material: ([0-9A-F]{64})\n---\n", said)):
+            octets = self.receive()
+            if not octets:
+                raise Ended("in the TLS handshake")
+            said += octets
+        self.exported = bytes.fromhex(found[1].decode())
+        self.reset()
+
+    def close(self):
+        self.socket.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def gs2(stream, cache, service, header, binding=b""):
+    """A whole exchange of RFC 5801 with that gs2-header, bound to those octets."""
+    bindings = gssapi.raw.ChannelBindings(application_data=header + binding)
+    context = gssapi.SecurityContext(
+        name=gssapi.Name(service, gssapi.NameType.kerberos_principal), usage="initiate", channel_bindings=bindings,
+        flags=gssapi.RequirementFlag.mutual_authentication | gssapi.RequirementFlag.integrity,
+        creds=gssapi.Credentials(usage="initiate", store={"ccache": "FILE:" + cache}))
+    token = context.step()
+    frame = 2 + (token[1] & 0x7f if token[1] & 0x80 else 0)  # of RFC 2743 section 3.1, and the mechanism's OID
+    frame += 2 + token[frame + 1]
+    stream.auth("GS2-KRB5-PLUS" if header.startswith(b"p=") else "GS2-KRB5", header + token[frame:])
+    stream.sasl()
 
 
 class Ticket:
