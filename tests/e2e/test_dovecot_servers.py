@@ -126,6 +126,41 @@ class Mail(Case):
         self.assertTrue(kit.until(lambda: self.log_in(server, self.ticket("alice"))[1] == 235))
 
 
+ACCOUNTS = """
+mail_uid = UID
+mail_gid = GID
+mail_home = HOMES/%u
+"""
+PASSWORDS = """
+disable_plaintext_auth = no
+passdb {
+  driver = static
+  args = password=secret
+}
+userdb {
+  driver = static
+  args = uid=UID gid=GID home=HOMES/%u
+}
+service imap-login-password {
+  executable = imap-login -l imap-password
+  protocol = imap
+  user = $default_login_user
+  chroot =
+  inet_listener imap {
+    port = PORT
+  }
+}
+service imap-password {
+  executable = imap
+  protocol = imap
+  client_limit = 1
+  unix_listener login/imap-password {
+    mode = 0666
+  }
+}
+"""
+
+
 class Imap(Case):
     """Debian's Dovecot: a login process asks durward, then the imap process that the client is handed to."""
 
@@ -170,7 +205,7 @@ class Imap(Case):
 
     def test_mailboxes(self):
         """The accounts are Dovecot's own settings."""
-        _, server = self.dovecot("mail_uid = UID\nmail_gid = GID\nmail_home = HOMES/%u\n")
+        _, server = self.dovecot(ACCOUNTS)
         session = self.log_in(server, "alice")
         self.assertEqual(session.append("INBOX", None, None, b"Subject: one\r\n\r\nbody of alice's\r\n")[0], "OK")
         session.logout()
@@ -203,9 +238,22 @@ class Imap(Case):
         self.assertTrue(os.path.isdir(self.homes + "/alice/of the policy/cur"))
         self.assertEqual(len(self.durward.journal(verdict="allow")), 1)
 
+    def test_passwords_beside_it(self):
+        """On a port of their own, with Dovecot's own authentication; the mailboxes are the same."""
+        port = kit.free_port()
+        _, server = self.dovecot(ACCOUNTS + PASSWORDS.replace("PORT", str(port)))
+        session = self.log_in(server, "alice")
+        self.assertEqual(session.append("INBOX", None, None, b"Subject: one\r\n\r\nbody\r\n")[0], "OK")
+        session.logout()
+        with imaplib.IMAP4("127.0.0.1", port, timeout=kit.PATIENCE) as session:
+            self.assertNotIn("AUTH=GSSAPI", session.capabilities)
+            session.login("alice", "secret")
+            self.assertEqual(session.select("INBOX"), ("OK", [b"1"]))
+        self.assertEqual(len(self.durward.journal()), 1)
+
     def test_what_cannot_be_said_of_an_account(self):
         """No login is admitted that its mailbox then would not be found for."""
-        _, server = self.dovecot("mail_uid = UID\nmail_gid = GID\n", 'properties = { home = "/x\\nuid=0" }')
+        _, server = self.dovecot(ACCOUNTS, 'properties = { home = "/x\\nuid=0" }')
         with self.assertRaises(imaplib.IMAP4.error) as caught:
             self.log_in(server, "alice")
         self.assertIn("UNAVAILABLE", str(caught.exception))
@@ -214,7 +262,7 @@ class Imap(Case):
         self.assertIn("'home'", line["decision"]["reason"])
 
     def test_durward_ends_and_comes_again(self):
-        listener, server = self.dovecot("mail_uid = UID\nmail_gid = GID\nmail_home = HOMES/%u\n")
+        listener, server = self.dovecot(ACCOUNTS)
         session = self.log_in(server, "alice")
         self.assertIsNone(self.durward.stop())
         # Who is in stays in.

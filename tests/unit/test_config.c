@@ -252,6 +252,26 @@ static void later_fronts(void)
         "only\n");
 }
 
+static void masters(void)
+{
+    EXPECT(
+        "return { keytab = 'k', dovecot = {\n { name = 'a', listen = 'ipc://a', master = 'ipc://m', master_mode = "
+        "'0660' },\n"
+        " { name = 'b', listen = 'ipc://b', master = 'tcp://127.0.0.1:5' },\n"
+        " { name = 'c', listen = 'ipc://c', master = 'ipc://@c' },\n"
+        " { name = 'd', listen = 'ipc://d', master = 'ipc://a' },\n"
+        " { name = 'e', listen = 'ipc://m' },\n"
+        " { name = 'f', listen = 'ipc://f', master_mode = '0660', master_group = 0 } } }",
+        "c.lua:3: dovecot[2].master is \"tcp://127.0.0.1:5\": it wants an ipc socket with a path, whose mode keeps "
+        "others out\n"
+        "c.lua:4: dovecot[3].master is \"ipc://@c\": it wants an ipc socket with a path, whose mode keeps others "
+        "out\n"
+        "c.lua:5: dovecot[4].master is \"ipc://a\", where dovecot[1] listens already\n"
+        "c.lua:6: dovecot[5].listen is \"ipc://m\", where dovecot[1].master listens already\n"
+        "c.lua:7: dovecot[6].master_mode means nothing without 'master'\n"
+        "c.lua:7: dovecot[6].master_group means nothing without 'master'\n");
+}
+
 static void code_that_fails(void)
 {
     EXPECT("return {\n zmtp = {\n}", "c.lua:3: '}' expected (to close '{' at line 1) near <eof>\n");
@@ -551,6 +571,7 @@ int main(void)
     RUN(listeners_in_each_others_way);
     RUN(addresses_in_files);
     RUN(later_fronts);
+    RUN(masters);
     RUN(code_that_fails);
     RUN(lines_of_computed_values);
     RUN(files_that_cannot_be_read);
