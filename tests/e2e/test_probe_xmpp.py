@@ -152,6 +152,20 @@ class TestSuccess(Probe):
         self.assertIn("alice@partner.example/", told)
         self.assertIn("whole with xmpp/cm1.home.example/partner.example@PARTNER.EXAMPLE", told)
 
+    def test_the_domain_in_upper_case(self):
+        """Where krb5.conf says nothing of it."""
+        with open(self.lab.dir + "/krb5.conf", encoding="utf-8") as file:
+            before, _, rest = file.read().partition("[domain_realm]")
+        self.assertTrue(rest)
+        _, bracket, rest = rest.partition("\n[")
+        path = os.path.join(self.world.dir, "no-domains.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(before + bracket + rest)
+        durward = self.serve(self.world.listener(self.world.backend("prosody-token"), domain=xmpp_world.PARTNERS))
+        told = self.works("partner.example", "--connect", self.at(durward), env={"KRB5_CONFIG": path})
+        self.assertIn("xmpp/cm1.home.example/partner.example@PARTNER.EXAMPLE, by XEP-0233; the realm is the domain in "
+                      "upper case", told)
+
     def policy(self, text):
         path = os.path.join(self.world.dir, self.id() + ".lua")
         with open(path, "w", encoding="utf-8") as file:

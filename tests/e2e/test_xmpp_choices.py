@@ -137,5 +137,29 @@ class TestShipped(fault.Scene):
         self.assertEqual([user for user, _ in self.behind.users], ["alice.partner", "alice"])
 
 
+class TestMutual(fault.Scene):
+    """As Gajim does it: no mutual authentication, layer 0, its full principal for authzid, the hostname from <features/>."""
+
+    def gajim(self, **more):
+        durward = self.durward(self.server(fault.good).port, hostname_in_features=True, **more)
+        stream = self.stream(durward)
+        features = stream.prepare()
+        hostname = features.find("{%s}hostname" % xmpp_kit.HOSTNAME).text
+        service = "xmpp/%s/%s%s" % (hostname, fault.DOMAIN, fault.HOME)
+        ticket = xmpp_kit.Ticket(self.lab.cache("alice"), service, mutual=False)
+        stream.gssapi(ticket, b"alice@HOME.EXAMPLE", layer=b"\0\0\0\0")
+        stream.open()
+        return durward
+
+    def test_a_client_that_does_not_ask_for_it(self):
+        line, = self.gajim().journal(verdict="allow")
+        self.assertIs(line["event"]["gss"]["mutual"], False)
+
+    def test_where_it_is_required(self):
+        with self.assertRaises(xmpp_kit.Refused) as refused:
+            self.gajim(require_mutual=True)
+        self.assertEqual(str(refused.exception), "not-authorized")
+
+
 if __name__ == "__main__":
     unittest.main()
