@@ -201,6 +201,39 @@ class TestTickets(Keys):
         self.assertEqual(os.stat(cache).st_mode & 0o777, 0o600)
         self.assertEqual(os.listdir(elsewhere), [])
 
+    def test_a_replay_cache_that_cannot_be_used_lets_nobody_in(self):
+        """Time cures it, once somebody has made room: no client is told to stay away."""
+        durward = self.broker(self.router, on_deny="error")
+        self.is_served(durward.port, self.router)
+        cache = durward.path("state/rcache")
+        os.remove(cache)
+        os.mkdir(cache)
+        client = self.client(durward.port)
+        self.knocks(client)
+        self.assertTrue(client.closes())
+        self.assertNotIn(b"ERROR", client.rest)
+        self.says(durward, r"handshake failed .*rcache")
+        self.assertEqual(len(durward.journal(verdict="allow")), 1)
+        os.rmdir(cache)
+        self.is_served(durward.port, self.router)
+
+    def test_a_replay_cache_of_noise_or_cut_short(self):
+        """It is no protection against what was seen before; what is seen from now on is kept in it all the same."""
+        durward = self.broker(self.router, retry_hold_seconds=0.1)
+        for octets in (os.urandom(200000), os.urandom(7), b"\xff" * 60000, b""):
+            with open(durward.path("state/rcache"), "wb") as file:
+                file.write(octets)
+            client = self.client(durward.port)
+            client.greet()
+            token = client.first_token()
+            client.send(client.initiate(token))
+            self.assertEqual(client.read_command()[0], b"INITIATE")
+            thief = wire.Wire(durward.port)
+            self.addCleanup(thief.close)
+            thief.send(wire.greeting() + client.initiate(token))
+            self.assertTrue(thief.closes())
+            self.assertNotIn(b"INITIATE", thief.rest[64:])
+
     def test_a_realm_that_nobody_trusts(self):
         """The KDC of another lab gives tickets with keys that are not ours."""
         stranger = kit.Lab(kit.HOME)

@@ -427,6 +427,29 @@ class TestStatus(Serve):
         self.assertGreater(after["counts"]["bytes.in"], 0)
         self.assertGreater(after["counts"]["bytes.out"], 0)
 
+    def test_a_worker_for_each_core(self):
+        durward = self.serve({"zmtp": [ops.listener()]}, kit.POLICY)
+        self.assertEqual(ops.status(durward)["workers"], len(os.sched_getaffinity(0)))
+
+    def test_every_log_line_is_one_fact(self):
+        """Time, level, words, and key=value pairs, whatever clients and policies say of themselves."""
+        router = self.backend("ROUTER")
+        policy = kit.POLICY.replace("bob stays out", "no\\nway = \\27[31m\\\"out\\\"")
+        durward = self.broker(router, policy, retry_hold_seconds=0.1, settings={"log": {"level": "debug"}})
+        self.is_served(durward.port, router)
+        self.knocks(self.client(durward.port, "bob"))
+        durward.wait_journal(verdict="deny")
+        for octets in (b"GET / HTTP/1.1\r\n\r\n\x1b[2J", wire.greeting(b"\x1b[2J\n error no"), wire.greeting() + b"\x04\x00"):
+            with wire.Wire(durward.port) as some:
+                some.send(octets)
+                self.assertTrue(some.closes())
+        self.says(durward, r" ended ", times=4)
+        value = r'(?:"(?:[^"\\]|\\.)*"|[^\s"]+)'
+        for line in durward.log().splitlines():
+            if line != "durward: ready":
+                self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warn|error) [^=\x00-\x1f]+?( \w+=%s)*$"
+                                 % value)
+
     def test_a_broker_that_does_not_run(self):
         durward = self.broker("tcp://127.0.0.1:9")
         config = durward.path("durward.lua")
