@@ -130,7 +130,7 @@ static int find_seed(int fd, uint8_t seed[DW_RCACHE_SEED])
 
 static bool is_old(uint32_t seen, uint32_t now, uint32_t skew)
 {
-    return (int32_t)(now - (seen + skew)) > 0;
+    return now > (uint64_t)seen + skew;
 }
 
 static int put(struct dw_rcache *rcache, const uint8_t tag[DW_RCACHE_TAG], uint32_t now)
