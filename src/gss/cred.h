@@ -5,8 +5,9 @@
  * read once and again when the file has changed, so a key roll-over needs no restart and an old kvno
  * that is still in the keytab is still accepted.
  *
- * A context keeps what it was made of: its credential may be refreshed, or freed, under it.  What krb5.conf says to an
- * acceptor (clock skew, permitted enctypes) is read when its keytab is; an initiator reads it each time.
+ * A context keeps what it was made of: its credential may be refreshed, or freed, under it.  The clock skew that
+ * krb5.conf tells an acceptor is read when its keytab is; which enctypes it permits is seen at once, as is all of it by
+ * an initiator.
  *
  * A credential belongs to one thread, except that an initiator's may be used by a pool thread while its
  * owner waits for it. */

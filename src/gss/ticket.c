@@ -295,12 +295,11 @@ static bool is_among(const krb5_enctype *list, size_t count, krb5_enctype enctyp
     return false;
 }
 
-/* The session key and the client's subkey must be permitted; of these and those that the client offers the one that we
- * prefer is the answer's (RFC 4537 section 3). */
-static bool negotiate(struct reading *reading)
+/* The ticket's enctype, the session key's and the client's subkey's must be permitted; of these last two and those that
+ * the client offers the one that we prefer is the answer's (RFC 4537 section 3). */
+static bool choose(struct reading *reading, const krb5_enctype *permitted)
 {
     struct dw_ticket *t = reading->t;
-    const krb5_enctype *permitted = reading->keys->permitted;
     krb5_enctype session = t->session.enctype, subkey = t->authenticator.subkey ? t->subkey.enctype : session;
     size_t count = 0;
     while (permitted[count])
@@ -315,6 +314,18 @@ static bool negotiate(struct reading *reading)
     return dw_cipher_of(t->negotiated) != NULL;
 }
 
+/* Asked each time, as krb5_rd_req does: the library reads a krb5.conf that has changed anew, and what it no longer
+ * permits is not let in from then on. */
+static bool negotiate(struct reading *reading)
+{
+    krb5_enctype *permitted = NULL;
+    if (krb5_get_permitted_enctypes(reading->krb5, &permitted))
+        return false;
+    bool good = choose(reading, permitted);
+    krb5_free_enctypes(reading->krb5, permitted);
+    return good;
+}
+
 /* ---- All of it. */
 
 static bool read_all(struct reading *reading, const struct dw_ticket_key *key)
@@ -322,7 +333,7 @@ static bool read_all(struct reading *reading, const struct dw_ticket_key *key)
     const struct dw_request *request = reading->request;
     struct dw_ticket *t = reading->t;
     struct dw_span sealed = request->ticket.octets, proof = request->authenticator.octets, plain;
-    struct dw_cipher_keys keys[2];
+    struct dw_cipher_keys keys[2] = {{.seal = {0}}};
     uint8_t *at = dw_buf_room(t->plain, sealed.len + proof.len);
     if (!at)
         return false;
@@ -330,10 +341,10 @@ static bool read_all(struct reading *reading, const struct dw_ticket_key *key)
     memcpy(at + sealed.len, proof.at, proof.len);
     dw_buf_added(t->plain, sealed.len + proof.len);
     if (!open_in_place(key->cipher, &key->keys, at, sealed.len, &plain) || !read_part(reading, plain) ||
-        request->authenticator.enctype != t->session.enctype ||
-        dw_cipher_derive(reading->cipher, t->session.contents, usages, 2, keys, NULL) < 0)
+        request->authenticator.enctype != t->session.enctype)
         return false;
-    bool good = open_in_place(reading->cipher, &keys[0], at + sealed.len, proof.len, &plain) &&
+    bool good = dw_cipher_derive(reading->cipher, t->session.contents, usages, 2, keys, NULL) == 0 &&
+                open_in_place(reading->cipher, &keys[0], at + sealed.len, proof.len, &plain) &&
                 read_authenticator(reading, plain) && negotiate(reading);
     t->answer = keys[1];
     dw_wipe(keys, sizeof keys);
@@ -351,6 +362,8 @@ bool dw_ticket_read(struct dw_ticket *ticket, struct dw_ticket_keys *keys, krb5_
     if (key && !(request->options & AP_OPTS_USE_SESSION_KEY) && read_all(&reading, key))
         return true;
     dw_ticket_wipe(ticket);
+    if (reading.cipher)
+        dw_cipher_forget(reading.cipher);
     return false;
 }
 

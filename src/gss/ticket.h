@@ -32,11 +32,10 @@ struct dw_ticket_keys {
     struct dw_ticket_key *at;
     size_t count; /* none: nothing is read here */
     bool pinned; /* they are one principal's: the name that a ticket bears need not be it */
-    krb5_enctype *permitted; /* most preferred first; 0 ends them */
     struct dw_buf room; /* for what is decrypted; empty between one request and the next */
 };
 
-/* Derives the keys in `keytab`, and looks what krb5.conf permits.  Keys of other enctypes than ours are left out. */
+/* Derives the keys in `keytab`.  Keys of other enctypes than ours are left out. */
 krb5_error_code dw_ticket_keys_make(struct dw_ticket_keys *keys, krb5_context krb5, krb5_keytab keytab,
                                     bool pinned);
 void dw_ticket_keys_wipe(struct dw_ticket_keys *keys, krb5_context krb5);

@@ -21,7 +21,9 @@ static bool has_plugins(void)
         return true;
     int len =
         snprintf(path, sizeof path, "%.*s/krb5/plugins/authdata", (int)(slash - where.dli_fname), where.dli_fname);
-    DIR *dir = len > 0 && (size_t)len < sizeof path ? opendir(path) : NULL;
+    if (len < 0 || (size_t)len >= sizeof path)
+        return true;
+    DIR *dir = opendir(path);
     if (!dir)
         return errno != ENOENT;
     bool found = false;
@@ -51,9 +53,13 @@ static krb5_error_code add_key(struct dw_ticket_keys *keys, krb5_context krb5, c
     if (!cipher || entry->key.length != dw_cipher_key_len(cipher))
         return 0;
     struct dw_ticket_key *key = room_for_one(keys);
-    if (!key || dw_cipher_derive(cipher, entry->key.contents, &usage_ticket, 1, &key->keys, NULL) < 0)
+    if (!key)
         return ENOMEM;
-    krb5_error_code code = krb5_copy_principal(krb5, entry->principal, &key->principal);
+    krb5_error_code code = ENOMEM;
+    if (dw_cipher_derive(cipher, entry->key.contents, &usage_ticket, 1, &key->keys, NULL) == 0)
+        code = krb5_copy_principal(krb5, entry->principal, &key->principal);
+    /* What it was derived from is not needed here again. */
+    dw_cipher_forget(cipher);
     if (code) {
         dw_wipe(key, sizeof *key);
         return code;
@@ -71,9 +77,7 @@ krb5_error_code dw_ticket_keys_make(struct dw_ticket_keys *keys, krb5_context kr
     *keys = (struct dw_ticket_keys){.pinned = pinned};
     if (has_plugins())
         return 0;
-    krb5_error_code code = krb5_get_permitted_enctypes(krb5, &keys->permitted);
-    if (!code)
-        code = krb5_kt_start_seq_get(krb5, keytab, &cursor);
+    krb5_error_code code = krb5_kt_start_seq_get(krb5, keytab, &cursor);
     if (code)
         goto done;
     while (!code && (code = krb5_kt_next_entry(krb5, keytab, &entry, &cursor)) == 0) {
@@ -93,10 +97,10 @@ void dw_ticket_keys_wipe(struct dw_ticket_keys *keys, krb5_context krb5)
 {
     for (size_t i = 0; i < keys->count; i++) {
         krb5_free_principal(krb5, keys->at[i].principal);
+        dw_cipher_forget(keys->at[i].cipher);
         dw_wipe(&keys->at[i], sizeof keys->at[i]);
     }
     free(keys->at);
-    krb5_free_enctypes(krb5, keys->permitted);
     dw_buf_free(&keys->room);
     *keys = (struct dw_ticket_keys){.count = 0};
 }
