@@ -181,6 +181,14 @@ class Refusals(Case):
                          ["authzid", "authzid"])
         self.assertEqual(durward.journal(verdict="allow")[0]["event"]["authzid"], "carol")
 
+    def test_to_act_for_another_where_the_policy_says_no(self):
+        durward = self.front(POLICY.replace("return durward.allow({})", """
+          if event.authzid == "carol" then return durward.deny({ reason = "not for carol" }) end
+          return durward.allow({})"""))
+        asker = self.asker(durward)
+        self.assertEqual(asker.exchange(1, "imap", self.ticket(), authzid=b"carol"), AUTHZID)
+        self.assertEqual(durward.journal(verdict="deny")[0]["decision"]["reason"], "not for carol")
+
     def test_tickets_for_others(self):
         durward = self.front(services=["imap", "smtp"])
         asker = self.asker(durward)
