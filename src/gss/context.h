@@ -41,7 +41,7 @@ bool dw_context_is_anonymous(const struct dw_context *ctx);
  * clock skew krb5.conf tolerates. */
 double dw_context_expires(const struct dw_context *ctx);
 /* Fills event->gss (and nothing else); its lists live until dw_context_settle, and are empty from then on.  Only what
- * stands authenticated in the ticket is listed; a PAC once, whole. */
+ * stands authenticated in the ticket is listed; a PAC is left out. */
 void dw_context_describe(const struct dw_context *ctx, struct dw_event *event);
 
 /* Appends gss_wrap(head || body) to `out`, with confidentiality.  Exactly the octets that gss_wrap would
