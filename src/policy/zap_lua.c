@@ -24,8 +24,10 @@ static int complain(lua_State *L, const char *message)
 {
     dw_lua_push_culprit(L);
     if (lua_isnil(L, -1))
-        return luaL_error(L, "%s", message);
-    return luaL_error(L, "%s: %s", lua_tostring(L, -1), message);
+        lua_pushstring(L, message);
+    else
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), message);
+    return lua_error(L);
 }
 
 /* `path`, taken from the folder of the policy that names it, is pushed. */

@@ -191,6 +191,16 @@ class Check(unittest.TestCase):
         self.assertTrue(first.startswith(self.path("bad.lua:3:")), first)
         self.assertTrue(last.startswith(self.path("none.lua:1: policy")), last)
 
+    def test_a_file_that_a_policy_wants(self):
+        """Its place is told once."""
+        for name in ("users", "certificates"):
+            path = self.path("wants.lua")
+            self.write("wants.lua", 'local zap = require("durward.zap")\n\nlocal all = zap.%s("none")\nreturn { map = all }\n'
+                       % name)
+            done = self.check(path)
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stdout, "%s:3: zap.%s: %s: No such file or directory\n" % (path, name, self.path("none")))
+
     def test_hooks_and_rules_are_read(self):
         self.write("policy.lua", """local durward = require("durward")
 local help = require("help")
