@@ -527,6 +527,10 @@ class TestBackends(xmpp_world.Case):
             greet(connection, SUCCESS)
             connection.recv(1)
 
+        def before_it_is_asked(connection):
+            greet(connection, FEATURES + SUCCESS)
+            connection.recv(1)
+
         def and_then_not(connection):
             take_login(connection)
             connection.sendall(SUCCESS.encode())
@@ -535,6 +539,7 @@ class TestBackends(xmpp_world.Case):
                                 % xmpp_kit.ERRORS).encode())
 
         self.temporary(instead_of_features)
+        self.assertIn("answered before it was asked", self.temporary(before_it_is_asked))
         durward, stream = self.behind(and_then_not)
         stream.gssapi(self.ticket())
         stream.reset()
