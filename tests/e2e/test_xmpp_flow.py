@@ -1,7 +1,9 @@
 """What goes through an XMPP stream once it is handed over: how much of it waits in durward when one end does not read,
 what is counted of it, and when a client hears of success."""
 import re
+import shutil
 import socket
+import subprocess
 import threading
 import time
 import unittest
@@ -167,6 +169,30 @@ class TestSuccess(fault.Scene):
         may.set()
         self.assertEqual((stream.sasl()[0], said), ("success", ["success"]))
         stream.open()
+
+    def test_what_the_server_says_is_acknowledged_at_once(self):
+        """Servers write header and features apart and wait for the acknowledgement of the first."""
+        if not shutil.which("strace"):
+            self.skipTest("strace is not installed")
+        server = self.server(fault.good)
+        durward = self.durward(server.port)
+        trace = durward.path("trace")
+        tracer = subprocess.Popen(["strace", "-f", "-e", "trace=connect,setsockopt", "-o", trace,
+                                   "-p", str(durward.process.pid)], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(tracer.stderr.close)
+        if "attached" not in tracer.stderr.readline():
+            tracer.wait()
+            self.skipTest("strace may not look at other processes here")
+        self.opened(durward)
+        tracer.terminate()
+        tracer.wait()
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            calls = file.read()
+        leg = re.search(r"connect\((\d+), \{sa_family=AF_INET, sin_port=htons\(%d\)" % server.port, calls)
+        self.assertTrue(leg, calls)
+        options = re.findall(r"setsockopt\(%s, SOL_TCP, (\w+), \[1\]" % leg[1], calls)
+        self.assertIn("TCP_NODELAY", options)
+        self.assertGreaterEqual(options.count("TCP_QUICKACK"), 2)  # its header, its success
 
 
 if __name__ == "__main__":
