@@ -279,3 +279,15 @@ const char *dw_config_where(const struct dw_config *config, const struct dw_list
     }
     return where ? where : config->file;
 }
+
+bool dw_config_names_keytab(const struct dw_config *config, const char *keytab)
+{
+    bool found = config->keytab && strcmp(config->keytab, keytab) == 0;
+    for (size_t i = 0; i < config->listener_count && !found; i++) {
+        const struct dw_listener_config *l = &config->listeners[i];
+        found = l->keytab && strcmp(l->keytab, keytab) == 0;
+        for (size_t d = 0; d < l->domain_count && !found; d++)
+            found = strcmp(l->domains[d].keytab, keytab) == 0;
+    }
+    return found;
+}

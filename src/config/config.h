@@ -142,6 +142,9 @@ void dw_config_release(struct dw_config **config); /* the last one frees; any th
 const char *dw_config_where(const struct dw_config *config, const struct dw_listener_config *listener,
                             const char *key);
 
+/* Whether the configuration names that keytab, anywhere: only such are ever used, whatever a policy asks for. */
+bool dw_config_names_keytab(const struct dw_config *config, const char *keytab);
+
 /* Parses one address as the configuration does; a relative ipc path is taken from `folder`, or from the
  * current folder when that is NULL.  0, or -1 with `err` told in a sentence (`address` is then cleared). */
 int dw_address_parse_in(struct dw_address *address, const char *text, const char *folder, struct dw_error *err);

@@ -180,21 +180,12 @@ static bool is_ours(void *arg, const char *target)
     return strncmp(target, e->service, len) == 0 && target[len] == '/';
 }
 
-/* Only keytabs that the configuration names are ever used. */
-static bool is_named(const struct dw_config *config, const char *keytab)
-{
-    bool found = config->keytab && strcmp(config->keytab, keytab) == 0;
-    for (size_t i = 0; i < config->listener_count && !found; i++)
-        found = config->listeners[i].keytab && strcmp(config->listeners[i].keytab, keytab) == 0;
-    return found;
-}
-
 static void begin(struct dw_exchange *e, const struct dw_decision *d)
 {
     const struct dw_listener_config *l = listener_of(e);
     struct dw_error err = {0};
     const char *keytab = d->keytab ? d->keytab : l->keytab;
-    if (!is_named(e->settings->config, keytab)) {
+    if (!dw_config_names_keytab(e->settings->config, keytab)) {
         temporary(e, "the policy names a keytab that the configuration does not", keytab);
         return;
     }

@@ -35,17 +35,6 @@ static void temporary(struct dw_conn *conn, const char *what, const char *why)
 
 /* -- realm ---------------------------------------------------------------------------------------------- */
 
-/* Only keytabs that the configuration names are ever used. */
-static bool is_named(const struct dw_config *config, const char *keytab)
-{
-    if (config->keytab && strcmp(config->keytab, keytab) == 0)
-        return true;
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].keytab && strcmp(config->listeners[i].keytab, keytab) == 0)
-            return true;
-    return false;
-}
-
 static void realm_decided(struct dw_conn *conn, struct dw_decision *d)
 {
     const struct dw_listener_config *l = conn->listener;
@@ -60,7 +49,7 @@ static void realm_decided(struct dw_conn *conn, struct dw_decision *d)
         return;
     }
     const char *keytab = d->keytab ? d->keytab : l->keytab;
-    if (!is_named(conn->settings->config, keytab)) {
+    if (!dw_config_names_keytab(conn->settings->config, keytab)) {
         temporary(conn, "the policy names a keytab that the configuration does not", keytab);
         return;
     }

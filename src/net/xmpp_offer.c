@@ -101,22 +101,6 @@ static bool is_ours(void *arg, const char *target)
 
 /* -- the offer ------------------------------------------------------------------------------------------ */
 
-/* Only keytabs that the configuration names are ever used. */
-static bool is_named(const struct dw_config *config, const char *keytab)
-{
-    if (config->keytab && strcmp(config->keytab, keytab) == 0)
-        return true;
-    for (size_t i = 0; i < config->listener_count; i++) {
-        const struct dw_listener_config *l = &config->listeners[i];
-        if (l->keytab && strcmp(l->keytab, keytab) == 0)
-            return true;
-        for (size_t d = 0; d < l->domain_count; d++)
-            if (strcmp(l->domains[d].keytab, keytab) == 0)
-                return true;
-    }
-    return false;
-}
-
 static bool has_key(const struct dw_cred *cred, char *const *targets, const char *realm)
 {
     for (; *targets; targets++)
@@ -146,7 +130,7 @@ static const struct dw_cred *choose(struct dw_conn *conn, const struct dw_decisi
     const char *keytab = d->keytab ? d->keytab : own->domain->keytab;
     const char *hostname = d->hostname ? d->hostname : own->domain->hostname;
     const char *realm = d->realm ? d->realm : own->domain->realm;
-    if (!is_named(conn->settings->config, keytab)) {
+    if (!dw_config_names_keytab(conn->settings->config, keytab)) {
         dw_error_set(err, DW_ERROR_INTERNAL, "the policy names keytab %s, which the configuration does not",
                      keytab);
         return NULL;
