@@ -11,13 +11,16 @@
 
 static int usage(FILE *out)
 {
-    fputs("usage: durward lua [FILE ARGS...]\n\n"
+    fputs("usage: durward lua [--traceback] [FILE ARGS...]\n\n"
           "Runs FILE (- is standard input) with Lua 5.4's standard libraries and durward's modules\n"
           "to require; `arg` holds ARGS.  Without FILE, on a terminal: a prompt, where an expression shows\n"
-          "its value.  Its history is $XDG_STATE_HOME/durward/lua_history, or under ~/.local/state.\n",
+          "its value.  Its history is $XDG_STATE_HOME/durward/lua_history, or under ~/.local/state.\n"
+          "An error is a sentence with its place; --traceback: and by which calls it came to be.\n",
           out);
     return out == stdout ? 0 : 2;
 }
+
+static int with_traceback;
 
 static int tell(lua_State *L)
 {
@@ -42,7 +45,7 @@ static int run_file(lua_State *L, const char *file)
     if (luaL_loadfilex(L, file, "t") != LUA_OK)
         return tell(L);
     int count = push_arguments(L);
-    if (dw_script_call(L, count, 0, 1) != LUA_OK)
+    if (dw_script_call(L, count, 0, with_traceback) != LUA_OK)
         return tell(L);
     return 0;
 }
@@ -132,7 +135,7 @@ static void run_typed(lua_State *L)
     lua_pop(L, 1);
     running = L;
     if (status == LUA_OK)
-        status = dw_script_call(L, 0, LUA_MULTRET, 1);
+        status = dw_script_call(L, 0, LUA_MULTRET, with_traceback);
     if (status == LUA_OK && lua_checkstack(L, 8)) {
         lua_pushcfunction(L, show);
         lua_insert(L, 1);
@@ -195,6 +198,9 @@ static int prompt(lua_State *L)
 
 int dw_cmd_lua(int argc, char **argv)
 {
+    with_traceback = argc > 1 && !strcmp(argv[1], "--traceback");
+    argc -= with_traceback;
+    argv += with_traceback;
     const char *file = argc > 1 ? argv[1] : NULL;
     if (file && (!strcmp(file, "--help") || !strcmp(file, "-h")))
         return usage(stdout);

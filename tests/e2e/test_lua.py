@@ -28,11 +28,14 @@ class TestLua(unittest.TestCase):
         self.assertTrue(done.stdout.startswith("function\nfalse\t"), done.stdout)
         self.assertIn("no module 'durward.nothing' in durward", done.stdout)
 
-    def test_an_error_has_its_place_and_traceback(self):
+    def test_an_error_has_its_place_and_its_traceback_if_asked(self):
         done, name = self.script("local function f() error('boom') end\nf()")
         self.assertEqual(done.returncode, 1)
-        self.assertIn(os.path.basename(name) + ":1: boom", done.stderr)
-        self.assertIn("stack traceback", done.stderr)
+        self.assertTrue(done.stderr.endswith(os.path.basename(name) + ":1: boom\n"), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        done = kit.run_durward("lua", "--traceback", "-", "a", text="assert(... == 'a') error('boom')")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("stdin:1: boom\nstack traceback", done.stderr)
 
     def test_exit_codes(self):
         self.assertEqual(self.script("os.exit(7)")[0].returncode, 7)
