@@ -1,7 +1,7 @@
 /* A connection from a mail or chat server that asks us to authenticate its clients (Dovecot's authentication protocol,
  * dovecot/service.h).
  *
- *   listener -> dw_dovecot_sock_new -> handshake -> exchanges, many at once (exchange.h) -> OK or FAIL for each
+ *   asker.h -> handshake -> exchanges, many at once (exchange.h) -> OK or FAIL for each
  *
  * A connection to a listener's `master` is the same socket with another machine (dovecot/master.h); what it asks for is
  * found among the vouchers (vouchers.h).
@@ -14,14 +14,9 @@
 #ifndef DW_NET_DOVECOT_H
 #define DW_NET_DOVECOT_H
 
-#include "net/worker.h"
+#include "net/asker.h"
 
-struct dw_dovecot_sock;
-
-/* Takes the accepted socket.  Everything that goes wrong is logged and the socket closed. */
-void dw_dovecot_sock_new(struct dw_worker *worker, const struct dw_listener_config *listener, int fd);
-/* Every one of the worker's: lets the exchanges that are under way come to their end, then closes; or closes at once. */
-void dw_dovecot_sock_drain_all(struct dw_worker *worker);
-void dw_dovecot_sock_stop_all(struct dw_worker *worker);
+/* For dw_asker_new. */
+extern const struct dw_asker_kind dw_dovecot_sock_kind;
 
 #endif

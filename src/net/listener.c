@@ -290,9 +290,9 @@ static void acceptable(uv_poll_t *poll, int status, int events)
         const struct dw_listener_config *l = dw_worker_listener(r->worker, r->door->name);
         int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0 && l && l->kind == DW_LISTEN_ZAP) {
-            dw_zapsock_new(r->worker, l, fd);
+            dw_asker_new(r->worker, &dw_zapsock_kind, l, fd);
         } else if (fd >= 0 && l && (l->kind == DW_LISTEN_DOVECOT || l->kind == DW_LISTEN_DOVECOT_MASTER)) {
-            dw_dovecot_sock_new(r->worker, l, fd);
+            dw_asker_new(r->worker, &dw_dovecot_sock_kind, l, fd);
         } else if (fd >= 0 && l) {
             dw_conn_new(r->worker, l, fd);
         } else if (fd >= 0) {

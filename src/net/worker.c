@@ -1,15 +1,14 @@
 /* A worker: see worker.h. */
 #include "net/worker.h"
 
+#include "net/asker.h"
 #include "net/broker.h"
 #include "net/conn.h"
 #include "net/desk.h"
-#include "net/dovecot.h"
 #include "net/listener.h"
 #include "net/polls.h"
 #include "net/wants.h"
 #include "net/xmpp_pool.h"
-#include "net/zapsock.h"
 
 #include <stdlib.h>
 
@@ -173,7 +172,7 @@ void dw_worker_tell_granted(struct dw_holder holder)
 
 void dw_worker_check_end(struct dw_worker *w)
 {
-    if ((!w->draining && !w->stopping) || w->conns || w->zapsocks || w->dovecot_socks || w->ended)
+    if ((!w->draining && !w->stopping) || w->conns || w->askers || w->ended)
         return;
     w->ended = true;
     dw_wants_close(w->wants);
@@ -206,8 +205,7 @@ static void drain(struct dw_worker *w, struct dw_post *post)
     w->draining = true;
     close_doors(w);
     dw_xmpp_pool_drain(w);
-    dw_zapsock_drain_all(w);
-    dw_dovecot_sock_drain_all(w);
+    dw_asker_drain_all(w);
     each_conn(w, dw_conn_drain);
 }
 
@@ -222,8 +220,7 @@ static void stop(struct dw_worker *w, struct dw_post *post)
     w->stopping = true;
     close_doors(w);
     dw_xmpp_pool_drain(w);
-    dw_zapsock_stop_all(w);
-    dw_dovecot_sock_stop_all(w);
+    dw_asker_stop_all(w);
     each_conn(w, doom);
 }
 

@@ -15,15 +15,14 @@
 
 enum { DW_SCRATCH_BYTES = 131072, DW_MOST_LISTENERS = 64 };
 
+struct dw_asker;
 struct dw_broker;
 struct dw_conn;
 struct dw_door;
-struct dw_dovecot_sock;
 struct dw_reception;
 struct dw_wants;
 struct dw_worker;
 struct dw_xmpp_pool;
-struct dw_zapsock;
 
 struct dw_post {
     struct dw_post *next;
@@ -45,8 +44,7 @@ struct dw_worker {
     struct dw_reception *receptions[DW_MOST_LISTENERS];
     int reception_count;
     struct dw_conn *conns; /* by number */
-    struct dw_zapsock *zapsocks;
-    struct dw_dovecot_sock *dovecot_socks;
+    struct dw_asker *askers;
     struct dw_xmpp_pool *xmpp_pool; /* NULL: nothing has been put there */
     uv_timer_t starve_timer;
     uint64_t next_number;
